@@ -1,0 +1,1 @@
+"""Where results live and how they get there: atomic files, sealed directories, hashes, manifests, leases, ledger."""

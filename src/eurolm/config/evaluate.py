@@ -1,0 +1,60 @@
+"""Config of evaluation and report, and of where a run lives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from eurolm.config.fields import Name, Observation, Output, Section
+
+
+class EvaluateConfig(Section):
+    """Scores of the final model: bits per byte on held-out text and tasks."""
+
+    tasks: Output[list[Name]] = []
+    """Tasks by name, from `configs/evaluation/tasks`."""
+    context_tokens: Output[int | None] = Field(default=None, ge=16)
+    """Window for bits per byte; null takes the model's row length of the last phase."""
+    stride_tokens: Output[int | None] = Field(default=None, ge=1)
+    """Tokens scored per window after the first; null takes half of the window."""
+    heldout_max_bytes: Output[int] = Field(default=2_000_000, gt=0)
+    """Held-out text scored per language, whole documents in id order."""
+    ngram_orders: Output[list[int]] = [3, 5]
+    """Character n-gram models (interpolated Kneser–Ney on the training text) shown beside bits per byte."""
+    ngram_max_bytes: Output[int] = Field(default=50_000_000, gt=0)
+    """Training text per language the n-gram models see; the report says when it is not all."""
+    bootstrap_samples: Output[int] = Field(default=1000, ge=100)
+    """Resamples of documents behind each interval."""
+    seed: Output[int] = 1
+    """Seed of the resampling."""
+    batch_tokens: Observation[int] = Field(default=8192, ge=16)
+    """Padded tokens per forward pass."""
+
+
+class ReportConfig(Section):
+    """The HTML report."""
+
+    title: Observation[str | None] = None
+    """Heading; null takes the run's name."""
+    token_sentences: Observation[list[str]] = []
+    """Sentences shown coloured by token."""
+    compare_tokenizers: Observation[list[Path]] = []
+    """Local Hugging Face tokenizer directories or SentencePiece files shown beside the run's own."""
+
+
+class RunConfig(Section):
+    """Where the run lives."""
+
+    workspace: Observation[Path] = Path()
+    """Directory that holds `runs/` and `store/`, relative to where the command is run."""
+    umask: Observation[str] = Field(default="0007", pattern=r"^0?[0-7]{3}$")
+    """Umask of everything written, so that a colleague of the same group can resume."""
+
+
+class ClusterConfig(Section):
+    """The machine the run is meant for."""
+
+    name: Observation[Literal["local"]] = "local"
+    """Machine profile."""

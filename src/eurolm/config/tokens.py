@@ -1,0 +1,63 @@
+"""Config of the tokenizer, tokens and mixture stages: how text becomes rows of token ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from eurolm.config.fields import Language, Observation, Output, Section
+
+
+class TokenizerConfig(Section):
+    """Byte-level BPE with the stock Llama-3 pre-tokenizer, trained on weighted text per language."""
+
+    use: Output[Path | None] = None
+    """Take the Hugging Face tokenizer in this directory instead of training one."""
+    vocab_size: Output[int] = Field(default=32_768, ge=512, le=1_000_000)
+    """Size of the vocabulary, special and spare tokens included."""
+    weights: Output[dict[Language, float]] = {}
+    """Weight of each language's pre-token counts; languages not named weigh 1."""
+    spare_tokens: Output[int] = Field(default=32, ge=0)
+    """Reserved special tokens `<|spare_0|>` … for later chat formats and tools."""
+    max_bytes_per_language: Output[int] = Field(default=2_000_000_000, gt=0)
+    """Text read per language, taken evenly over its documents."""
+    workers: Observation[int | None] = Field(default=None, ge=1)
+    """Worker processes; null takes one per core."""
+
+
+class TokensConfig(Section):
+    """Encoding of the corpus into Megatron `.bin/.idx` shards, with EOD after each document."""
+
+    use: Output[Path | None] = None
+    """Take finished shards: eurolm's, or a directory of Megatron `<source>/*.bin` + `.idx` or `*.bin` + `.idx`."""
+    workers: Observation[int | None] = Field(default=None, ge=1)
+    """Worker processes; null takes one per core."""
+
+
+class PhaseConfig(Section):
+    """A stretch of training with one mixture, row length and batch size. Later phases continue where it ends."""
+
+    tokens: Output[int] = Field(gt=0)
+    """Length of the phase in tokens = rows × row_tokens; rounded up to whole steps."""
+    row_tokens: Output[int] = Field(default=2048, ge=16)
+    """Row length in tokens (the model's context in this phase)."""
+    batch_rows: Output[int] = Field(gt=0)
+    """Rows per step over all ranks (the global batch)."""
+    weights: Output[dict[str, float]] = {}
+    """Share of rows per source; empty takes each source's share of rows. Sources left out are not drawn."""
+    max_epochs: Output[float] = Field(default=4.0, gt=0)
+    """A source drawn more often than this over the whole run is refused (data repeated beyond ~4 epochs
+    helps little: arXiv 2305.16264)."""
+
+
+class MixtureConfig(Section):
+    """Which row comes when: a pure function of seed, phases and the sample's number."""
+
+    seed: Output[int] = 1
+    """Seed of the order of documents, rows and sources."""
+    packing: Output[Literal["bestfit", "concat"]] = "bestfit"
+    """`bestfit` cuts no document that fits a row; `concat` cuts at every row end and pads nothing."""
+    phases: Output[list[PhaseConfig]] = []
+    """Phases in order; the sum of their tokens is the horizon of training."""

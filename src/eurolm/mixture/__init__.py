@@ -1,0 +1,1 @@
+"""The read side of training data: which row comes when, and the arrays a step trains on."""

@@ -1,0 +1,1 @@
+"""The model: built from sizes or loaded from a local checkpoint, and its size in closed form."""
