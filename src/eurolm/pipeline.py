@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 
@@ -22,13 +22,16 @@ from eurolm import __version__, stages
 from eurolm.artifacts.atomic import write_json, write_text
 from eurolm.artifacts.lease import lease
 from eurolm.artifacts.ledger import events, record
-from eurolm.artifacts.manifest import SCHEMA, check_schema
+from eurolm.artifacts.manifest import SCHEMA, check_schema, describe_files, hash_of
 from eurolm.artifacts.paths import make_writable
 from eurolm.config.load import LoadedConfig
 from eurolm.config.model import Config
 from eurolm.console import Reporter
 from eurolm.errors import ConfigError, InputError
 from eurolm.stages import Artifact, Run, fingerprint_of
+
+if TYPE_CHECKING:
+    from eurolm.train.inputs import TrainInputs
 
 STAGES = ("corpus", "tokenizer", "tokens", "train", "evaluate", "report")
 
@@ -192,34 +195,42 @@ def _consumed_tokens(directory: Path) -> int:
 
 def train(run: Run, may_build: bool) -> Artifact:
     """Train, or recognise the finished model."""
-    from eurolm.train.launch import RECIPE, TrainInputs, run_training
-
     guard_upstream(run)
-    output, upstream = training_output(run.config), run.contents("tokenizer", "tokens", "packs")
-    started = events(run.directory, "training")
-    fingerprint = started[0]["fingerprint"] if started else fingerprint_of("train", RECIPE, output, upstream)
-    model = run.directory / "model"
+    output, model = training_output(run.config), run.directory / "model"
     finished = events(run.directory, "trained", output=output)
     if finished and model.is_dir():
         return _kept(run, "train", Artifact(model, finished[-1]["content"]))
     _require(run, "train", may_build)
     if not run.config.mixture.phases:
         raise ConfigError("mixture.phases is empty: say how many tokens to train, in rows of which length.")
-    if not started:
-        record(run.directory, "training", fingerprint=fingerprint, output=output, upstream=upstream)
-    inputs = TrainInputs(
+    from eurolm.train.launch import run_training
+
+    inputs = train_inputs(run)
+    if not events(run.directory, "training"):
+        upstream = run.contents("tokenizer", "tokens", "packs")
+        record(run.directory, "training", fingerprint=inputs.fingerprint, output=output, upstream=upstream)
+    with lease(run.directory / "train.lease"):
+        run_training(inputs, run.reporter)
+    content = hash_of(describe_files(model))
+    record(run.directory, "trained", output=output, content=content)
+    return _kept(run, "train", Artifact(model, content))
+
+
+def train_inputs(run: Run) -> TrainInputs:
+    """What training is given. Its fingerprint is the one it started with: a longer horizon does not change it."""
+    from eurolm.train.inputs import RECIPE, TrainInputs
+
+    started = events(run.directory, "training")
+    output, upstream = training_output(run.config), run.contents("tokenizer", "tokens", "packs")
+    return TrainInputs(
         config=run.config,
         run_dir=run.directory,
         corpus=run.path("corpus"),
         tokenizer=run.artifacts["tokenizer"].path,
         tokens=run.artifacts["tokens"].path,
         packs=run.artifacts["packs"].path,
-        fingerprint=fingerprint,
+        fingerprint=started[0]["fingerprint"] if started else fingerprint_of("train", RECIPE, output, upstream),
     )
-    with lease(run.directory / "train.lease"):
-        outcome = run_training(inputs, run.reporter)
-    record(run.directory, "trained", output=output, content=outcome.model_content)
-    return _kept(run, "train", Artifact(model, outcome.model_content))
 
 
 def evaluate(run: Run, may_build: bool) -> Artifact:

@@ -36,7 +36,7 @@ def run(
 ) -> None:
     """Run the stages of CONFIG on this machine, each only where it is not finished yet."""
     from eurolm.config.load import load_config
-    from eurolm.pipeline import Selection, execute
+    from eurolm.pipeline import Selection, execute, train_inputs
 
     if only and (first or until):
         raise ConfigError("--only names one stage; --from and --until a range. Use one or the other.")
@@ -48,10 +48,10 @@ def run(
         raise ConfigError(f"--from {selection.first} comes after --until {selection.last}.")
     finished = execute(loaded, selection, accepted, reporter)
     proof = None
-    if prove:
+    if prove and "train" in finished.artifacts:
         from eurolm.train.prove import prove as prove_resume
 
-        proof = prove_resume(finished, reporter)
+        proof = prove_resume(train_inputs(finished), reporter)
     if not finished.worked and not proof:
         reporter.say(f"{loaded.config.name}: nothing to do, all is finished in {finished.directory}")
     elif "report" in finished.artifacts and reporter.mode in ("bars", "lines"):

@@ -11,7 +11,9 @@ import math
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers.utils import logging
 
 from eurolm.config.train import ModelConfig
 from eurolm.errors import ConfigError, InputError
@@ -60,8 +62,9 @@ def load_model(path: Path, dtype: torch.dtype = torch.float32) -> PreTrainedMode
             f"{path} holds no *.safetensors file. Weights in other formats can run code when they are read; convert "
             "the model with `save_pretrained` first."
         )
+    # eurolm has its own progress bars; this one would print for every model of a few megabytes.
+    logging.disable_progress_bar()
     try:
-        AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
             path,
             dtype=dtype,
@@ -70,7 +73,7 @@ def load_model(path: Path, dtype: torch.dtype = torch.float32) -> PreTrainedMode
             trust_remote_code=False,
             local_files_only=True,
         )
-    except (ValueError, OSError, KeyError, RuntimeError) as error:
+    except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
         first_line = str(error).strip().partition("\n")[0]
         raise InputError(f"{path} cannot be loaded as a causal language model of transformers: {first_line}") from error
     return model.eval()

@@ -77,8 +77,8 @@ def check_shape(config: ModelConfig) -> None:
         )
     if (width // heads) % 2:
         raise ConfigError(
-            f"model.hidden_size / model.attention_heads = {width} / {heads} = {width // heads} is odd: rotary embeddings "
-            f"turn pairs of dimensions. Nearest: hidden_size {_nearest_multiples(width, 2 * heads)}."
+            f"model.hidden_size / model.attention_heads = {width} / {heads} = {width // heads} is odd: rotary "
+            f"embeddings turn pairs of dimensions. Nearest: hidden_size {_nearest_multiples(width, 2 * heads)}."
         )
     if heads % groups:
         divisors = [number for number in range(1, heads + 1) if heads % number == 0]

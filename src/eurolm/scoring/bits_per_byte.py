@@ -44,8 +44,8 @@ def score_documents(
 ) -> list[DocumentScore]:
     """Score each text under `model` (any dtype and device), in the order given.
 
-    `window` and `stride` in tokens, `batch_tokens` padded tokens per forward pass. `advance` is called with the number
-    of windows done. Raises ConfigError unless 1 ≤ stride ≤ window.
+    `window` and `stride` in tokens, `batch_tokens` padded tokens per forward pass. `advance` is called with
+    the share of the work just done. Raises ConfigError unless 1 ≤ stride ≤ window.
     """
     encoded = encode(tokenizer, texts)
     rows: list[ScoredRow] = []

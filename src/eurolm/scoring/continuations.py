@@ -37,7 +37,7 @@ def score_pairs(
     batch_tokens: int,
     advance: Callable[[float], None] | None = None,
 ) -> list[tuple[TextScore, TextScore]]:
-    """Both sides of every pair, in order. `advance` is called with the number of sides done.
+    """Both sides of every pair, in order. `advance` is called with the share of the work just done.
 
     Raises InputError for a text longer than the model's declared context.
     """

@@ -64,7 +64,7 @@ def _language_record(
     if not selection.read_documents[language]:
         raise InputError(
             f"tokenizer: no document of {language!r} was read: its share is {text.share:.3g} of "
-            f"{text.text_bytes:,} bytes in {text.documents:,} documents. Raise tokenizer.weights.{language} or add text."
+            f"{text.text_bytes:,} bytes. Raise tokenizer.weights.{language} or add text."
         )
     return {
         "weight": text.weight,

@@ -17,9 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from eurolm.corpus.documents import shards
 from eurolm.errors import ConfigError, InputError
 
 BATCH_DOCUMENTS = 512
+UNKNOWN = "und"
+"""BCP-47 code of text whose language nobody stated."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,6 @@ class LanguageText:
     share: float
 
 
-def document_shards(corpus: Path) -> list[Path]:
-    """`documents/<source>/<NNNNN>.parquet` in path order. Raises InputError when there are none."""
-    shards = sorted((corpus / "documents").glob("*/*.parquet"))
-    if not shards:
-        raise InputError(f"{corpus} holds no documents/<source>/*.parquet: it is not a finished corpus.")
-    return shards
-
-
 def survey(corpus: Path, weights: Mapping[str, float], max_bytes: int) -> dict[str, LanguageText]:
     """Text per language and the share of it to read.
 
@@ -47,10 +42,10 @@ def survey(corpus: Path, weights: Mapping[str, float], max_bytes: int) -> dict[s
     corpus without text.
     """
     found: dict[str, list[int]] = {}
-    for path in document_shards(corpus):
+    for path in shards(corpus):
         for batch in _batches(path):
             sizes = pc.binary_length(batch["text"])
-            for language, size in zip(batch["language"].to_pylist(), sizes.to_pylist(), strict=True):
+            for language, size in zip(_languages(batch), sizes.to_pylist(), strict=True):
                 totals = found.setdefault(language, [0, 0])
                 totals[0] += 1
                 totals[1] += size
@@ -95,10 +90,10 @@ class Selection:
         self.read_documents = dict.fromkeys(languages, 0)
 
     def __iter__(self) -> Iterator[list[str]]:
-        for path in document_shards(self.corpus):
+        for path in shards(self.corpus):
             for batch in _batches(path):
                 sizes = pc.binary_length(batch["text"]).to_pylist()
-                languages = batch["language"].to_pylist()
+                languages = _languages(batch)
                 taken = [self._take(*item) for item in zip(languages, sizes, strict=True)]
                 texts = batch["text"].filter(pa.array(taken, pa.bool_())).to_pylist()
                 if texts:
@@ -117,3 +112,7 @@ class Selection:
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as shard:
         yield from shard.iter_batches(BATCH_DOCUMENTS, columns=["text", "language"], use_threads=False)
+
+
+def _languages(batch: pa.RecordBatch) -> list[str]:
+    return list(batch["language"].fill_null(UNKNOWN).to_pylist())

@@ -1,0 +1,1 @@
+"""From text as sources give it to clean documents: normalise, language, quality, duplicates, held-out split, shards."""

@@ -1,0 +1,70 @@
+"""What stops the corpus stage: settings that cannot work, inputs that are broken, a result that is empty."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from eurolm.config.corpus import CorpusConfig
+from eurolm.corpus.language import check_languages
+from eurolm.corpus.records import Tally
+from eurolm.corpus.units import Unit
+from eurolm.errors import ConfigError, InputError
+
+
+def check_config(config: CorpusConfig) -> None:
+    """Raises ConfigError for settings that would drop everything."""
+    if not config.sources:
+        raise ConfigError("corpus.sources is empty: name at least one source of text, or set corpus.use.")
+    if not config.languages:
+        raise ConfigError(
+            "corpus.languages is empty: extend languages/lv.yaml or languages/et.yaml, or give rules of your own."
+        )
+    check_languages(list(config.languages))
+    for place, source in enumerate(config.sources):
+        if source.language is not None and source.language not in config.languages:
+            raise ConfigError(
+                f"corpus.sources.{place}.language = {source.language} has no rules: corpus.languages has "
+                f"{', '.join(sorted(config.languages))}. Add it there (extends: [languages/{source.language}.yaml])."
+            )
+
+
+def check_read(config: CorpusConfig, units: Sequence[Unit], tallies: Sequence[Tally]) -> None:
+    """Raises InputError for a file with too many invalid records and for a source without any record."""
+    by_file: defaultdict[tuple[str, ...], list[Tally]] = defaultdict(list)
+    by_source: defaultdict[int, int] = defaultdict(int)
+    for unit, tally in zip(units, tallies, strict=True):
+        by_file[tuple(str(piece.path) for piece in unit.slices)].append(tally)
+        by_source[unit.source] += tally.records
+    for paths, parts in by_file.items():
+        _check_share(paths[0] if len(paths) == 1 else f"{paths[0]} to {paths[-1]}", parts, config.max_invalid_share)
+    for place, source in enumerate(config.sources):
+        if not by_source[place]:
+            raise InputError(f"corpus source {source.name}: its files hold no record: {', '.join(source.paths)}.")
+
+
+def _check_share(file: str, parts: list[Tally], limit: float) -> None:
+    records = sum(part.records for part in parts)
+    invalid = sum(part.invalid.total for part in parts)
+    if records and invalid / records > limit:
+        first = next(part.invalid.first for part in parts if part.invalid.first)
+        raise InputError(
+            f"{file}: {invalid:,} of {records:,} records are invalid ({invalid / records:.2%}), more than "
+            f"corpus.max_invalid_share = {limit:.2%} allows. First: {first}. Mend the file, or raise the share."
+        )
+
+
+def check_result(report: dict[str, Any]) -> None:
+    """Raises InputError when no document is left to train on, saying what dropped them."""
+    totals = report["totals"]
+    if totals["kept"]:
+        return
+    dropped = sorted(totals["dropped"].items(), key=lambda item: -item[1])
+    reasons = ", ".join(f"{rule} {count:,}" for rule, count in dropped) or "none was read"
+    example = next((items[0] for items in report["samples"]["dropped"].values() if items), None)
+    shown = f" For example {example['id']} ({example['value']}): {example['excerpt'][:80]!r}." if example else ""
+    raise InputError(
+        f"no document is left in the corpus: {totals['read']:,} read, {totals['heldout']:,} held out, "
+        f"{totals['outside_sample']:,} outside corpus.sample_share; dropped by rule: {reasons}.{shown}"
+    )

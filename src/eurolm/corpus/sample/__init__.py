@@ -1,0 +1,1 @@
+"""Real Latvian and Estonian text that eurolm carries, with planted noise, and the code that put it together."""

@@ -1,0 +1,1 @@
+"""Scores of a model with honest intervals and with the rows they must be read against."""

@@ -1,0 +1,145 @@
+"""What training is given and what it hands back; written as JSON for the rank processes. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eurolm.artifacts.atomic import read_json, write_json
+from eurolm.config.tokens import MixtureConfig
+from eurolm.config.train import ModelConfig, TrainConfig
+
+if TYPE_CHECKING:
+    from eurolm.config.model import Config
+
+RECIPE = 1
+"""Raised when the same config would train to other numbers."""
+
+CHECKPOINTS = "checkpoints"
+MODEL = "model"
+STOP_FILE = "stop"
+SUMMARY = "training.json"
+"""File in the exported model that says which training made it and how far that was."""
+
+
+@dataclass(frozen=True)
+class TrainInputs:
+    """Finished artifacts and the growing run directory of one training."""
+
+    config: Config
+    """The whole configuration; training reads `model`, `train` and `mixture`."""
+    run_dir: Path
+    """`runs/<name>`: checkpoints, metrics and the final model grow here."""
+    corpus: Path | None
+    """Corpus whose held-out text is scored during training; null for a run that starts from token shards."""
+    tokenizer: Path
+    """Tokenizer directory."""
+    tokens: Path
+    """Token shards."""
+    packs: Path
+    """Pack indexes."""
+    fingerprint: str
+    """Identity of this training: a checkpoint of another one is refused."""
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """What a finished training has to show."""
+
+    model: Path
+    """Exported model in Hugging Face format."""
+    steps: int
+    samples: int
+    skipped_steps: int
+    resumed_from: list[int]
+    """Steps at which earlier attempts of this command were resumed."""
+    worked: bool
+    """False when everything had been done before."""
+
+
+@dataclass(frozen=True)
+class RankSpec:
+    """The part of the inputs a rank process needs, with plain values so that it travels as JSON."""
+
+    model: ModelConfig
+    train: TrainConfig
+    mixture: MixtureConfig
+    run_dir: Path
+    corpus: Path | None
+    tokenizer: Path
+    tokens: Path
+    packs: Path
+    fingerprint: str
+    attempt: str
+    """Names this attempt's verdict, log and staging files."""
+    ranks: int
+    threads: int
+    resume: Path | None
+    """Verified checkpoint to go on from; null starts from the beginning."""
+    logs: Path
+    """Directory of this attempt's log files."""
+
+    @property
+    def checkpoints(self) -> Path:
+        """Directory of the checkpoints."""
+        return self.run_dir / CHECKPOINTS
+
+    @property
+    def model_dir(self) -> Path:
+        """Place of the exported model."""
+        return self.run_dir / MODEL
+
+    @property
+    def stop_file(self) -> Path:
+        """File whose existence asks for a stop in good order."""
+        return self.run_dir / STOP_FILE
+
+    @property
+    def verdict(self) -> Path:
+        """File that says how this attempt ended (DESIGN "Verdicts and exit codes")."""
+        return self.run_dir / f"verdict-{self.attempt}.json"
+
+
+def rank_spec(inputs: TrainInputs, attempt: str, threads: int, resume: Path | None, logs: Path) -> RankSpec:
+    """The ranks' view of `inputs`."""
+    return RankSpec(
+        model=inputs.config.model,
+        train=inputs.config.train,
+        mixture=inputs.config.mixture,
+        run_dir=inputs.run_dir,
+        corpus=inputs.corpus,
+        tokenizer=inputs.tokenizer,
+        tokens=inputs.tokens,
+        packs=inputs.packs,
+        fingerprint=inputs.fingerprint,
+        attempt=attempt,
+        ranks=inputs.config.train.ranks,
+        threads=threads,
+        resume=resume,
+        logs=logs,
+    )
+
+
+_SECTIONS = {"model": ModelConfig, "train": TrainConfig, "mixture": MixtureConfig}
+_PATHS = ("run_dir", "corpus", "tokenizer", "tokens", "packs", "resume", "logs")
+
+
+def write_spec(path: Path, spec: RankSpec) -> None:
+    """Write `spec` as JSON, atomically."""
+    value: dict[str, Any] = dict(vars(spec))
+    for name in _SECTIONS:
+        value[name] = value[name].model_dump(mode="json", by_alias=True)
+    for name in _PATHS:
+        value[name] = None if value[name] is None else str(value[name])
+    write_json(path, value)
+
+
+def read_spec(path: Path) -> RankSpec:
+    """The spec written by `write_spec`."""
+    value = read_json(path)
+    for name, section in _SECTIONS.items():
+        value[name] = section.model_validate(value[name])
+    for name in _PATHS:
+        value[name] = None if value[name] is None else Path(value[name])
+    return RankSpec(**value)

@@ -1,0 +1,163 @@
+"""Training as the rest of eurolm sees it: one call that starts the ranks, tells how it goes and how it ended.
+
+Everything that can be decided without torch is decided here, before a process is started: whether training is
+finished, which checkpoint is whole, what an earlier attempt left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from eurolm.artifacts.atomic import read_json
+from eurolm.console import Reporter
+from eurolm.errors import MachineError
+from eurolm.machine.host import cores
+from eurolm.mixture.mixture import Mixture
+from eurolm.train import staging, store
+from eurolm.train.batching import check_batches
+from eurolm.train.inputs import (
+    CHECKPOINTS,
+    MODEL,
+    STOP_FILE,
+    SUMMARY,
+    RankSpec,
+    TrainInputs,
+    TrainOutcome,
+    rank_spec,
+    write_spec,
+)
+from eurolm.train.metrics import METRICS, cut_back, read_lines, write_line
+from eurolm.train.processes import Rank, Starter, end, free_port, rank_environment, start_process, watch
+from eurolm.train.progress import Follower, Narrator
+from eurolm.train.verdict import read_verdict
+
+
+def run_training(inputs: TrainInputs, reporter: Reporter, start: Starter = start_process) -> TrainOutcome:
+    """Train to the end of the mixture, or go on from the newest whole checkpoint.
+
+    Raises ConfigError (impossible batch, another training's checkpoints), StoppedError (stopped in good order),
+    NumericsError, and MachineError when a rank died.
+    """
+    check_batches(inputs.config.mixture, inputs.config.train)
+    mixture = Mixture.open(inputs.config.mixture, inputs.tokens, inputs.packs)
+    finished = _finished(inputs, mixture.total_samples)
+    if finished is not None:
+        return finished
+    found = store.newest_verified(
+        inputs.run_dir / CHECKPOINTS, inputs.fingerprint, inputs.config.train.ranks, reporter.warn
+    )
+    _clean(inputs.run_dir, reporter)
+    step = found.progress.step if found else None
+    cut_back(inputs.run_dir, step)
+    if found:
+        reporter.say(f"  resuming from {found.path.name}", step=step)
+        samples = found.progress.state.samples
+        write_line(inputs.run_dir, METRICS, "resume", found.progress.step, samples=samples)
+    attempt, logs = _new_attempt(inputs.run_dir)
+    spec = rank_spec(inputs, attempt, _threads(inputs), found.path if found else None, logs)
+    with reporter.task("train", mixture.total_steps, "steps") as task:
+        narrator = Narrator(Follower(inputs.run_dir / METRICS), reporter, task, step or 0)
+        try:
+            _run_ranks(spec, start, narrator.tick)
+        except MachineError:
+            # A rank that ended with an error of its own says more in its verdict than its last lines do.
+            if (said := read_verdict(spec.verdict)) is not None:
+                said.raise_error()
+            raise
+        finally:
+            staging.remove_leftovers(inputs.run_dir)
+    verdict = read_verdict(spec.verdict)
+    if verdict is None:
+        raise MachineError(f"the ranks ended without a verdict. See {logs}; the same command resumes.")
+    verdict.raise_error()
+    outcome = _finished(inputs, mixture.total_samples)
+    if outcome is None:
+        raise MachineError(f"the ranks said they were done, but {inputs.run_dir / MODEL} is not whole. See {logs}.")
+    return TrainOutcome(**{**vars(outcome), "worked": True})
+
+
+def _finished(inputs: TrainInputs, total_samples: int) -> TrainOutcome | None:
+    """The outcome of a training that had been finished, else None."""
+    model = inputs.run_dir / MODEL
+    if not (model / SUMMARY).exists():
+        return None
+    summary: dict[str, Any] = read_json(model / SUMMARY)
+    if summary["fingerprint"] != inputs.fingerprint or summary["samples"] != total_samples:
+        return None
+    resumed = [line["step"] for line in read_lines(inputs.run_dir / METRICS, "resume")]
+    return TrainOutcome(
+        model, summary["step"], summary["samples"], summary["skipped_steps"], resumed_from=resumed, worked=False
+    )
+
+
+def _clean(run_dir: Path, reporter: Reporter) -> None:
+    """Remove what a killed attempt left, and a stop request that nobody was there to obey."""
+    staging.remove_leftovers(run_dir)
+    for name in store.remove_leftovers(run_dir / CHECKPOINTS):
+        reporter.say(f"  removed {name}, left by an attempt that was killed")
+    stop = run_dir / STOP_FILE
+    if stop.exists():
+        reporter.say(f"  removed the stop request {stop}, made before this start")
+        stop.unlink()
+
+
+def _new_attempt(run_dir: Path) -> tuple[str, Path]:
+    """A name for this attempt, and its log directory."""
+    job = os.environ.get("SLURM_JOB_ID", "local")
+    number = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+    while True:
+        logs = run_dir / "logs" / f"train-{job}-{number}"
+        try:
+            logs.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return f"{job}-{number}", logs
+
+
+def _threads(inputs: TrainInputs) -> int:
+    train = inputs.config.train
+    return train.threads_per_rank or max(1, cores() // train.ranks)
+
+
+def _run_ranks(spec: RankSpec, start: Starter, tick: Callable[[], None]) -> None:
+    path = spec.logs / "spec.json"
+    write_spec(path, spec)
+    port = free_port()
+    ranks: list[Rank] = []
+    with _stop_file_on_signal(spec.run_dir / STOP_FILE, ranks):
+        try:
+            for number in range(spec.ranks):
+                log = spec.logs / f"rank-{number}.log"
+                ranks.append(Rank(number, start(path, rank_environment(spec, number, port), log), log))
+            watch(ranks, tick)
+        finally:
+            end(ranks)
+            tick()
+
+
+@contextmanager
+def _stop_file_on_signal(stop: Path, ranks: list[Rank]) -> Iterator[None]:
+    """SIGTERM, SIGUSR1 and the first Ctrl-C ask for a stop in good order; a second Ctrl-C ends the ranks."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, _frame: object) -> None:
+        if number == signal.SIGINT and stop.exists():
+            end(ranks)
+        stop.touch()
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = {number: signal.signal(number, handle) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

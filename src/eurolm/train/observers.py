@@ -1,0 +1,160 @@
+"""What happens around a step: lines in metrics.jsonl, validation, samples, checkpoints.
+
+Each observer looks at the finished step and touches neither the model's weights nor any random state, so a run with
+other observers has the same losses bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch.distributed as dist
+
+from eurolm.config.train import TrainConfig
+from eurolm.errors import NumericsError
+from eurolm.scoring.generate import generate
+from eurolm.tokenizer.load import LoadedTokenizer
+from eurolm.train.compilation import uncompiled
+from eurolm.train.engine import Engine
+from eurolm.train.metrics import METRICS, SAMPLES, write_line
+from eurolm.train.state import TrainState
+from eurolm.train.step import StepRecord
+from eurolm.train.validate import Validation
+
+SAMPLE_SEED = 1
+
+
+class Observer(Protocol):
+    """Told of the start of a fresh training and of every step, on every rank in the same order."""
+
+    def started(self) -> None: ...
+
+    def stepped(self, record: StepRecord, state: TrainState) -> None: ...
+
+
+@dataclass
+class Metrics:
+    """Writes steps and skips (rank 0), and gives up after too many skips in a row (every rank alike)."""
+
+    run_dir: Path
+    every_steps: int
+    total_steps: int
+    max_skipped: int
+
+    def started(self) -> None:
+        """Nothing to tell before the first step."""
+
+    def stepped(self, record: StepRecord, state: TrainState) -> None:
+        """Raises NumericsError when more than `max_skipped` steps in a row were skipped."""
+        if dist.get_rank() == 0:
+            if not record.applied:
+                self._write_skip(record, state)
+            elif record.step % self.every_steps == 0 or record.step == self.total_steps:
+                self._write_step(record)
+        if state.skipped_in_a_row > self.max_skipped:
+            raise NumericsError(
+                f"{state.skipped_in_a_row} steps in a row, up to step {record.step:,}, had a loss or gradient that was "
+                f"not finite; train.max_skipped_steps = {self.max_skipped}. Lower the learning rate, or look at the "
+                f"data: `eurolm which RUN --step {record.step}`."
+            )
+
+    def _write_step(self, record: StepRecord) -> None:
+        write_line(
+            self.run_dir,
+            METRICS,
+            "step",
+            record.step,
+            samples=record.samples,
+            tokens=record.tokens,
+            loss=record.loss,
+            loss_hex=record.loss.hex(),
+            learning_rate=record.learning_rate,
+            grad_norm=record.grad_norm,
+            step_s=round(record.step_s, 6),
+            tokens_per_s=round(record.tokens / record.step_s, 1),
+            valid_targets=record.valid_targets,
+        )
+
+    def _write_skip(self, record: StepRecord, state: TrainState) -> None:
+        write_line(
+            self.run_dir,
+            METRICS,
+            "skip",
+            record.step,
+            samples=record.samples,
+            cause="the gradient" if math.isfinite(record.loss) else "the loss",
+            skipped_in_a_row=state.skipped_in_a_row,
+        )
+
+
+@dataclass
+class Validator:
+    """Bits per byte at the start, every `every_steps` steps and at the end."""
+
+    run_dir: Path
+    engine: Engine
+    validation: Validation
+    every_steps: int
+    total_steps: int
+
+    def started(self) -> None:
+        """Score the untrained model."""
+        self._score(0, 0)
+
+    def stepped(self, record: StepRecord, state: TrainState) -> None:
+        """Score when due."""
+        if record.step % self.every_steps == 0 or record.step == self.total_steps:
+            self._score(record.step, record.samples)
+
+    def _score(self, step: int, samples: int) -> None:
+        if not self.validation.texts:
+            return
+        began = time.perf_counter()
+        with uncompiled():
+            scores = self.validation.bits_per_byte(self.engine.model, self.engine.device)
+        if dist.get_rank() == 0:
+            seconds = round(time.perf_counter() - began, 3)
+            write_line(
+                self.run_dir, METRICS, "validation", step, samples=samples, bits_per_byte=scores, seconds=seconds
+            )
+
+
+@dataclass
+class Sampler:
+    """Continues the prompts at the start, at a third and at the end, so that a reader sees the model learn."""
+
+    run_dir: Path
+    engine: Engine
+    tokenizer: LoadedTokenizer
+    config: TrainConfig
+    total_steps: int
+
+    def started(self) -> None:
+        """Continue the prompts with the untrained model."""
+        self._write(0)
+
+    def stepped(self, record: StepRecord, state: TrainState) -> None:
+        """Continue the prompts when due."""
+        if record.step in (self._third(), self.total_steps):
+            self._write(record.step)
+
+    def _third(self) -> int:
+        return -(-self.total_steps // 3)
+
+    def _write(self, step: int) -> None:
+        if not self.config.prompts:
+            return
+        if dist.get_rank() == 0:
+            with uncompiled():
+                texts = generate(
+                    self.engine.model, self.tokenizer, self.config.prompts, self.config.prompt_tokens, seed=SAMPLE_SEED
+                )
+            share = {0: 0.0, self.total_steps: 1.0}.get(step, 0.333)
+            for prompt, text in zip(self.config.prompts, texts, strict=True):
+                write_line(self.run_dir, SAMPLES, "sample", step, share=share, prompt=prompt, text=text)
+        # The others must not run into the next step's collective while rank 0 generates.
+        dist.barrier()

@@ -1,0 +1,55 @@
+"""Tells a person how training goes, by following `metrics.jsonl` as the ranks write it. No torch here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from eurolm.console import Reporter, Task
+
+
+class Follower:
+    """Reads the lines added to a file since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offset = path.stat().st_size if path.exists() else 0
+
+    def new_lines(self) -> Iterator[dict[str, Any]]:
+        """Complete lines written since the last call."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as stream:
+            stream.seek(self.offset)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    return
+                self.offset += len(line)
+                yield json.loads(line)
+
+
+class Narrator:
+    """Turns metric lines into a progress bar and the few sentences that matter."""
+
+    def __init__(self, follower: Follower, reporter: Reporter, task: Task, step: int) -> None:
+        self.follower, self.reporter, self.task, self.step = follower, reporter, task, step
+        task.advance(step)
+
+    def tick(self) -> None:
+        """Show what is new."""
+        for line in self.follower.new_lines():
+            if line["event"] == "step":
+                note = f"loss {line['loss']:.3f}  {line['tokens_per_s']:,.0f} tok/s"
+                self.task.advance(line["step"] - self.step, note)
+                self.step = line["step"]
+            elif line["event"] == "validation":
+                scores = ", ".join(f"{language} {bits:.3f}" for language, bits in line["bits_per_byte"].items())
+                self.reporter.say(f"  step {line['step']:,}: bits per byte {scores}", **line)
+            elif line["event"] == "skip":
+                self.reporter.warn(
+                    f"step {line['step']:,} was skipped on all ranks: {line['cause']} was not finite "
+                    f"({line['skipped_in_a_row']} in a row).",
+                    **line,
+                )

@@ -1,0 +1,116 @@
+"""One training step: micro-batches, one agreement over all ranks, one update.
+
+The agreement is a single small all-reduce before the last backward pass. It carries the loss sum and every rank's
+wishes (stop, save, give up), so all ranks decide the same thing. Where the global loss is not finite, the last
+micro-batch's loss is multiplied by NaN on every rank: DeepSpeed then finds non-finite gradients and skips the update
+everywhere, the same way it does for a gradient that overflowed by itself.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from eurolm.train.engine import Engine
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What this rank would like to happen after the step."""
+
+    stop: bool = False
+    save: bool = False
+    give_up: bool = False
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What happened in one step; equal on every rank except `step_s`."""
+
+    step: int
+    """Steps finished, this one included."""
+    samples: int
+    """Samples consumed, this step's included."""
+    tokens: int
+    """Tokens (rows × row length) of this step."""
+    valid_targets: int
+    """Targets of the global batch that count."""
+    loss: float
+    """Mean loss per valid target of the global batch, in nats."""
+    learning_rate: float
+    """Learning rate of the first parameter group."""
+    grad_norm: float
+    """Norm of the whole gradient before clipping."""
+    applied: bool
+    """False where the update was skipped because something was not finite."""
+    step_s: float
+    """Wall-clock seconds of this rank."""
+    agreed: Wishes
+    """Union of all ranks' wishes."""
+
+
+def rank_samples(plan: Any, rank: int, world: int) -> range:
+    """The samples of a step that belong to `rank`: contiguous, in rank order."""
+    share = plan.rows // world
+    first = plan.first_sample + rank * share
+    return range(first, first + share)
+
+
+def micro_batches(mixture: Any, samples: range, micro_batch_rows: int | None) -> Iterator[Any]:
+    """Batches of at most `micro_batch_rows` rows in sample order."""
+    size = micro_batch_rows or len(samples)
+    for start in range(0, len(samples), size):
+        yield mixture.rows(list(samples[start : start + size]))
+
+
+def take_step(engine: Engine, plan: Any, batches: list[Any], wishes: Wishes, factor: float) -> StepRecord:
+    """Run one step over this rank's micro-batches. `factor` scales the peak learning rates."""
+    started = time.perf_counter()
+    world = dist.get_world_size()
+    # DeepSpeed averages gradients over ranks; we want the sum over ranks divided by the global count of targets.
+    scale = world / max(1, plan.valid_targets)
+    local = torch.zeros((), dtype=torch.float64, device=engine.device)
+    engine.set_learning_rate(factor)
+    for number, batch in enumerate(batches, start=1):
+        last = number == len(batches)
+        engine.deepspeed.set_gradient_accumulation_boundary(last)
+        loss = engine.deepspeed(*_tensors(batch, engine.device))
+        local += loss.detach().double()
+        if last:
+            agreed = agree(local, wishes)
+            loss = loss * torch.where(agreed[0].isfinite(), 1.0, math.nan)
+        engine.deepspeed.backward(loss * scale)
+    engine.deepspeed.step()
+    total, stop, save, give_up = agreed.tolist()
+    return StepRecord(
+        step=plan.step + 1,
+        samples=plan.first_sample + plan.rows,
+        tokens=plan.rows * plan.row_tokens,
+        valid_targets=plan.valid_targets,
+        loss=total / max(1, plan.valid_targets),
+        learning_rate=engine.deepspeed.optimizer.param_groups[0]["lr"],
+        grad_norm=float(engine.deepspeed.get_global_grad_norm()),
+        applied=bool(engine.deepspeed.was_step_applied()),
+        step_s=time.perf_counter() - started,
+        agreed=Wishes(stop > 0, save > 0, give_up > 0),
+    )
+
+
+def agree(loss_sum: torch.Tensor, wishes: Wishes) -> torch.Tensor:
+    """Sum over ranks of [loss sum, stop, save, give up], float64 [4] on the loss's device."""
+    flags = torch.tensor([wishes.stop, wishes.save, wishes.give_up], dtype=torch.float64, device=loss_sum.device)
+    vector = torch.cat([loss_sum[None], flags])
+    dist.all_reduce(vector)
+    return vector
+
+
+def _tensors(batch: Any, device: torch.device) -> tuple[torch.Tensor, ...]:
+    arrays: tuple[np.ndarray[Any, Any], ...] = (batch.input_ids, batch.position_ids, batch.targets)
+    return tuple(torch.from_numpy(array).to(device) for array in arrays)

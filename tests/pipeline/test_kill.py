@@ -1,0 +1,76 @@
+"""`kill -9` of the whole process group at aimed moments of every stage, then the same command: the same bytes.
+
+Moments are aimed by what a stage has left on disk (wall-clock kills mostly hit imports), plus a seeded delay.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Workspace
+
+DATA_STAGES = ("corpus", "tokenizer", "tokens", "packs")
+
+
+def seen(directory: Path, pattern: str, delay_s: float) -> Callable[[], bool]:
+    """True `delay_s` after something new matching `pattern` first shows below `directory`."""
+    before = set(directory.glob(pattern))
+    first: list[float] = []
+
+    def moment() -> bool:
+        if not first and any(path not in before for path in directory.glob(pattern)):
+            first.append(time.monotonic())
+        return bool(first) and time.monotonic() - first[0] >= delay_s
+
+    return moment
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_data_stages_survive_kills_with_the_same_bytes(
+    small_workspace: Workspace, finished_workspace: Workspace, seed: int
+) -> None:
+    rng = random.Random(seed)
+    # The same text at the same paths: fingerprints hold input paths.
+    config = (finished_workspace.path / "small.yaml").read_text()
+    for language in ("lv", "et"):
+        config = config.replace(f"paths: [{language}/", f"paths: [{finished_workspace.path / language}/")
+    (small_workspace.path / "small.yaml").write_text(config)
+    kills = dict.fromkeys(DATA_STAGES, 0)
+    for stage in DATA_STAGES:
+        moment = seen(small_workspace.path / "store", f"{stage}/*.partial-*", rng.uniform(0.0, 0.05))
+        kills[stage] += small_workspace.run_and_kill(moment, "run", "small.yaml", "--until", "tokens")
+        deeper = seen(small_workspace.path / "store", f"{stage}/*.partial-*/*", rng.uniform(0.0, 0.1))
+        kills[stage] += small_workspace.run_and_kill(deeper, "run", "small.yaml", "--until", "tokens")
+    small_workspace.run("run", "small.yaml", "--until", "tokens")
+    assert sum(kills.values()) >= 4, kills
+    for stage in DATA_STAGES:
+        assert small_workspace.contents(stage) == finished_workspace.contents(stage), (stage, kills)
+
+
+def test_training_survives_kills_in_step_save_and_copy(
+    small_workspace: Workspace, finished_workspace: Workspace
+) -> None:
+    config = (finished_workspace.path / "small.yaml").read_text()
+    for language in ("lv", "et"):
+        config = config.replace(f"paths: [{language}/", f"paths: [{finished_workspace.path / language}/")
+    (small_workspace.path / "small.yaml").write_text(config)
+    run = small_workspace.path / "runs" / "small"
+
+    def steps() -> int:
+        metrics = run / "metrics.jsonl"
+        return metrics.read_text().count('"step"') if metrics.is_file() else 0
+
+    moments = [
+        lambda: steps() >= 12,  # in a step
+        seen(run, "checkpoints/*.partial-*", 0.0),  # in the copy
+        seen(run, "checkpoints/step-*", 0.01),  # after a commit
+    ]
+    killed = [small_workspace.run_and_kill(moment, "run", "small.yaml", "--until", "train") for moment in moments]
+    small_workspace.run("run", "small.yaml", "--until", "train")
+    assert killed[0], "no kill hit"
+    assert small_workspace.losses() == finished_workspace.losses()

@@ -1,0 +1,135 @@
+"""Log-probabilities: packed rows mean the same as separate ones, chunks and batches change nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from eurolm.errors import InputError, NumericsError
+from eurolm.scoring import loglikelihood
+from eurolm.scoring.loglikelihood import IGNORED, ScoredRow, batches_by_length, row_logprobs, token_logprobs
+
+
+def sequence(seed: int, length: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 1000, length)
+
+
+def oracle(model: Any, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Full logits, log-softmax, gather."""
+    with torch.no_grad():
+        logits = model(input_ids=torch.from_numpy(inputs)[None]).logits[0].double()
+    table = torch.log_softmax(logits, -1).numpy()
+    return np.array([0.0 if target == IGNORED else table[place, target] for place, target in enumerate(targets)])
+
+
+def test_two_documents_packed_in_a_row_score_as_they_do_apart(model: Any) -> None:
+    first, second = sequence(1, 37), sequence(2, 54)
+    first_targets, second_targets = sequence(3, 37), sequence(4, 54)
+    packed = token_logprobs(
+        model,
+        torch.from_numpy(np.concatenate((first, second)))[None],
+        torch.cat((torch.arange(37), torch.arange(54)))[None],
+        torch.from_numpy(np.concatenate((first_targets, second_targets)))[None],
+    )[0].numpy()
+    apart = np.concatenate((oracle(model, first, first_targets), oracle(model, second, second_targets)))
+    assert np.abs(packed - apart).max() <= 1e-5  # float32 sums of magnitude 10 in another order
+    # The same row without restarting positions reads across the border: the test above can fail.
+    unmasked = token_logprobs(
+        model,
+        torch.from_numpy(np.concatenate((first, second)))[None],
+        torch.arange(91)[None],
+        torch.from_numpy(np.concatenate((first_targets, second_targets)))[None],
+    )[0].numpy()
+    assert np.abs(unmasked - apart).max() > 0.1
+
+
+def test_packed_and_separate_logits_agree(model: Any) -> None:
+    first, second = torch.from_numpy(sequence(1, 20)), torch.from_numpy(sequence(2, 33))
+    with torch.no_grad():
+        packed = model(
+            input_ids=torch.cat((first, second))[None],
+            position_ids=torch.cat((torch.arange(20), torch.arange(33)))[None],
+            attention_mask=None,
+        ).logits[0]
+        apart = torch.cat((model(input_ids=first[None]).logits[0], model(input_ids=second[None]).logits[0]))
+    scale = apart.abs().max().item()
+    assert (packed - apart).abs().max().item() <= 1e-6 * max(1.0, scale)
+
+
+def test_batching_padding_and_chunks_do_not_change_scores(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = []
+    for seed, length in enumerate((1, 5, 64, 64, 17, 130, 2)):
+        targets = sequence(seed + 50, length)
+        targets[::3] = IGNORED
+        rows.append(ScoredRow(sequence(seed, length), targets))
+    expected = [oracle(model, row.inputs, row.targets) for row in rows]
+    monkeypatch.setattr(loglikelihood, "LEAST_POSITIONS_PER_CHUNK", 3)
+    monkeypatch.setattr(loglikelihood, "LOGITS_PER_CHUNK", 1)
+    shares: list[float] = []
+    for batch_tokens in (1, 100, 10_000):
+        shares.clear()
+        found = row_logprobs(model, rows, batch_tokens, shares.append)
+        assert all(np.abs(one - other).max() <= 1e-5 for one, other in zip(found, expected, strict=True))
+        assert all(scores.dtype == np.float32 for scores in found)
+        assert sum(shares) == pytest.approx(1.0)
+
+
+def test_batches_hold_like_lengths_within_the_limit() -> None:
+    lengths = [3, 50, 7, 50, 8, 1000]
+    batches = batches_by_length(lengths, 100)
+    assert batches == [[5], [1, 3], [4, 2, 0]]
+
+
+def test_bf16_counts_the_target_logit_in_full(model: Any) -> None:
+    row = ScoredRow(sequence(1, 200), sequence(2, 200))
+    exact = row_logprobs(model, [row], 4096)[0]
+    with torch.no_grad():
+        hidden = model.base_model(input_ids=torch.from_numpy(row.inputs)[None]).last_hidden_state[0].bfloat16()
+    head = torch.nn.Linear(64, 1024, bias=False).bfloat16()
+    head.weight.data = model.get_output_embeddings().weight.detach().bfloat16()
+    scored = loglikelihood._head_logprobs(hidden, head, torch.from_numpy(row.targets)).detach().numpy()
+    plain = torch.log_softmax((hidden @ head.weight.T).float(), -1)[torch.arange(200), torch.from_numpy(row.targets)]
+    in_full = torch.log_softmax(hidden.float() @ head.weight.T.float(), -1)[
+        torch.arange(200), torch.from_numpy(row.targets)
+    ].detach().numpy()
+    assert np.abs(scored - in_full).mean() < 0.7 * np.abs(plain.detach().numpy() - in_full).mean()
+    assert np.abs(exact - in_full).mean() < 0.05
+
+
+def test_training_mode_is_restored_and_nothing_needs_gradients(model: Any) -> None:
+    model.train()
+    model.model.layers[0].eval()
+    try:
+        scores = token_logprobs(model, torch.tensor([[1, 2]]), torch.tensor([[0, 1]]), torch.tensor([[2, IGNORED]]))
+        assert not scores.requires_grad
+        assert model.training
+        assert not model.model.layers[0].training
+        assert model.model.layers[1].training
+        assert scores.dtype == torch.float32
+        assert scores[0, 1] == 0
+        assert scores[0, 0] < 0
+    finally:
+        model.eval()
+
+
+def test_values_that_are_not_finite_stop_with_a_count(model: Any) -> None:
+    weight = model.model.norm.weight
+    kept = weight.detach().clone()
+    try:
+        weight.data[3] = float("nan")
+        with pytest.raises(NumericsError, match="2 of 2 log-probabilities are not finite"):
+            token_logprobs(model, torch.tensor([[1, 2]]), torch.tensor([[0, 1]]), torch.tensor([[2, 3]]))
+    finally:
+        weight.data.copy_(kept)
+
+
+def test_models_that_bend_their_logits_are_refused(model: Any) -> None:
+    model.config.final_logit_softcapping = 30.0
+    try:
+        with pytest.raises(InputError, match=r"final_logit_softcapping = 30\.0"):
+            token_logprobs(model, torch.tensor([[1]]), torch.tensor([[0]]), torch.tensor([[2]]))
+    finally:
+        del model.config.final_logit_softcapping

@@ -1,0 +1,78 @@
+"""The bytes of the stages, pinned: whoever changes them must raise RECIPE, or finished stages would pass for new ones.
+
+A failing hash means: raise RECIPE of that stage and pin the hash under the new number. Hashes of what libraries
+decide (vocabularies) hold for the versions of constraints.txt.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.tokens.small_corpus import ODD_TEXTS, QUIET, write_shard
+
+from eurolm.artifacts.hashing import content_hash, sha256_file, sha256_json
+from eurolm.config.tokens import MixtureConfig, TokenizerConfig, TokensConfig
+from eurolm.mixture.mixture import Mixture
+from eurolm.tokenizer import stage as tokenizer_stage
+from eurolm.tokens import packing
+from eurolm.tokens import stage as tokens_stage
+
+TOKENIZER = {1: "b01f2c17a7829568c3bc832cfab3450001ef0ae6907fb87733a1135f4414478e"}
+TOKENS = {1: "dfc81a778caa5e345e703d72213edbed4199e5ffc6ce28b64c2740f484033a8d"}
+PACKS = {1: "6fe9934cde5bd8e5d304fd61a3a6f7253cbfb41c95b5144986140473b836c84f"}
+ORDER = "8928d014ca9880d50f8b95145442d2bf0b11604cdbd78377485641537d494031"
+"""No recipe: a started training may never see another order."""
+
+SENTENCES = [
+    "Rīgas pilsētas dome piektdien lēma par jauno autobusu maršrutu tīklu.",
+    "Tallinna linnavolikogu otsustas neljapäeval uue bussiliinide võrgu üle.",
+    "Likums stājas spēkā nākamajā dienā pēc tā izsludināšanas.",
+    "Seadus jõustub järgmisel päeval pärast selle avaldamist Riigi Teatajas.",
+    "Vakarā kļuva vēss, un saimniece aizvēra logus, lai siltums nepazustu no istabas.",
+    "Õhtul läks jahedaks ning perenaine sulges aknad, et soojus toast ära ei kaoks.",
+    "Skolēni brauca ekskursijā uz Siguldu apskatīt pilsdrupas un Gaujas senleju.",
+    "Õpilased sõitsid ekskursioonile Viljandisse vaatama lossivaremeid ja ürgorgu.",
+]
+PHASES = [{"tokens": 9_000 * 16, "row_tokens": 16, "batch_rows": 4, "max_epochs": 1e9}]
+
+
+def hash_of(directory: Path, *patterns: str) -> str:
+    files = [path for pattern in patterns for path in directory.rglob(pattern)]
+    assert files
+    return content_hash({str(path.relative_to(directory)): sha256_file(path) for path in files})
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("recipes")
+    for name in ("tokenizer", "tokens", "packs"):
+        (place / name).mkdir()
+    texts = [" ".join(SENTENCES[n % 8 :] * (1 + n % 5)) for n in range(40)]
+    write_shard(place / "corpus/documents/a/00000.parquet", texts + ODD_TEXTS, "lv", "a")
+    write_shard(place / "corpus/documents/b/00000.parquet", texts[::-1], "et", "b")
+    tokenizer_stage.build_tokenizer(
+        TokenizerConfig(vocab_size=512, spare_tokens=2), place / "corpus", place / "tokenizer", QUIET
+    )
+    tokens_stage.build_tokens(TokensConfig(), place / "corpus", place / "tokenizer", place / "tokens", QUIET)
+    config = MixtureConfig.model_validate({"phases": PHASES})
+    packing.build_packs(config, place / "tokens", place / "tokenizer", place / "packs", QUIET)
+    return place
+
+
+def test_tokenizer_bytes(built: Path) -> None:
+    assert TOKENIZER[tokenizer_stage.RECIPE] == hash_of(built / "tokenizer", "*.json")
+
+
+def test_token_bytes(built: Path) -> None:
+    assert TOKENS[tokens_stage.RECIPE] == hash_of(built / "tokens", "*.bin", "*.idx", "*.json")
+
+
+def test_pack_bytes(built: Path) -> None:
+    assert PACKS[packing.RECIPE] == hash_of(built / "packs", "*.npy", "*.json")
+
+
+def test_order_of_samples(built: Path) -> None:
+    mixture = Mixture.open(MixtureConfig.model_validate({"phases": PHASES}), built / "tokens", built / "packs")
+    places = [mixture.sample(number) for number in range(0, mixture.total_samples, 9)]
+    assert sha256_json([[ref.source, ref.shard, ref.row] for ref in places]) == ORDER
