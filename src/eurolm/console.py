@@ -89,7 +89,8 @@ class _LineTask:
 
     def __init__(self, reporter: Reporter, label: str, total: float, unit: str) -> None:
         self.reporter, self.label, self.total, self.unit = reporter, label, total, unit
-        self.done, self.started, self.last, self.note = 0.0, time.monotonic(), time.monotonic(), ""
+        self.done, self.started, self.note = 0.0, time.monotonic(), ""
+        self.last = self.started
 
     def advance(self, amount: float = 1.0, note: str = "") -> None:
         self.done += amount

@@ -45,7 +45,9 @@ def language_rules() -> dict[str, Any]:
 
 def config(sources: Sequence[Record], **changes: Any) -> CorpusConfig:
     """A corpus section with the shipped rules."""
-    return CorpusConfig.model_validate({"languages": language_rules(), "sources": list(sources), "workers": 1} | changes)
+    return CorpusConfig.model_validate(
+        {"languages": language_rules(), "sources": list(sources), "workers": 1} | changes
+    )
 
 
 def jsonl(records: Iterable[Record | bytes]) -> bytes:

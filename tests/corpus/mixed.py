@@ -5,13 +5,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from eurolm.config.corpus import CorpusConfig
 from tests.corpus.building import build, config, sample, write_source
+
+from eurolm.config.corpus import CorpusConfig
 
 
 def mixed_sources(base: Path) -> CorpusConfig:
     """Write the files below `base` (once) and describe them."""
-    help_pages, bills, paragraphs = sample("lv_gnome_mate_help"), sample("et_riigikogu_bill_summaries"), sample("lv_lvtb")
+    help_pages, bills, paragraphs = (
+        sample("lv_gnome_mate_help"),
+        sample("et_riigikogu_bill_summaries"),
+        sample("lv_lvtb"),
+    )
     files = {
         "lv/a.jsonl": help_pages[:40],
         "lv/b.jsonl.zst": help_pages[40:200],
@@ -30,7 +35,13 @@ def mixed_sources(base: Path) -> CorpusConfig:
         [
             {"name": "lv_help", "language": "lv", "paths": ["lv/*.jsonl", "lv/*.jsonl.*"]},
             {"name": "lv_treebank", "language": "lv", "paths": ["lv/d.parquet"], "verbatim": True},
-            {"name": "lv_text", "language": "lv", "paths": ["lv/e.txt"], "text_unit": "paragraph", "license": "CC0-1.0"},
+            {
+                "name": "lv_text",
+                "language": "lv",
+                "paths": ["lv/e.txt"],
+                "text_unit": "paragraph",
+                "license": "CC0-1.0",
+            },
             {"name": "et_bills", "language": "et", "paths": ["et/[abc].*"]},
             {"name": "noise", "paths": ["et/noise.jsonl.zst"]},
         ],

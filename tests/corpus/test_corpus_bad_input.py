@@ -1,4 +1,4 @@
-"""Broken, missing and empty input stops the stage with a message that names the file or setting; a little is counted."""
+"""Broken, missing and empty input stops the stage with a message that names file or setting; a little is counted."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from tests.corpus.building import all_documents, build, config, jsonl, report, sample, write_source
 
 from eurolm.errors import ConfigError, InputError
-from tests.corpus.building import all_documents, build, config, jsonl, report, sample, write_source
 
 GOOD = sample("et_riigikogu_bill_summaries", 300)
 ONE = [{"name": "a", "paths": ["a.jsonl"]}]
@@ -96,8 +96,9 @@ def test_wrong_text_field_is_an_error_at_once(tmp_path: Path) -> None:
         ({"paths": ["none/*.jsonl"]}, r"none/\*\.jsonl matches no file"),
         ({"paths": ["."]}, "is a directory"),
         ({"paths": ["a.csv"]}, "does not tell its format"),
-        ({"paths": ["empty.jsonl"]}, "hold no record"),
-        ({"paths": ["empty.jsonl.zst"]}, "hold no record"),
+        ({"paths": ["empty.jsonl"]}, "hold no document"),
+        ({"paths": ["empty.jsonl.zst"]}, "hold no document"),
+        ({"paths": ["empty.parquet"]}, "hold no document"),
         ({"paths": ["not.parquet"]}, r"not\.parquet cannot be read as Parquet"),
         ({"paths": ["package:corpus/sample/none.jsonl.zst"]}, "matches no file"),
     ],
@@ -105,6 +106,7 @@ def test_wrong_text_field_is_an_error_at_once(tmp_path: Path) -> None:
 def test_files_that_cannot_be_a_source(tmp_path: Path, source: dict[str, object], expected: str) -> None:
     for name in ("a.csv", "empty.jsonl", "empty.jsonl.zst"):
         (tmp_path / name).write_bytes(b"")
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "empty.parquet")
     (tmp_path / "not.parquet").write_bytes(b"PAR1 no, it is not")
     with pytest.raises(InputError, match=expected):
         build(tmp_path, config([{"name": "a"} | source]))
@@ -144,3 +146,28 @@ def test_odd_text_passes_through_unharmed(tmp_path: Path) -> None:
     kept = {document.meta: document.text for document in all_documents(out)}
     assert kept == {'{"id":"nul"}': odd[0]["text"], '{"id":"crlf"}': plain}
     assert report(out)["sources"]["a"]["dropped"] == {"language": 1}
+
+
+def test_what_is_no_error_is_warned_of(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write_source(tmp_path / "a.jsonl", GOOD)
+    write_source(tmp_path / "b.jsonl", sample("noise")[-20:])
+    sources = [{"name": name, "paths": [f"{name}.jsonl"]} for name in "ab"]
+    build(tmp_path, config(sources, heldout={"share": 1e-9}))
+    shown = " ".join(capfd.readouterr().err.split())
+    assert "corpus source b gave no training document: dropped by" in shown
+    assert "no document is in lv, which corpus.languages names" in shown
+    assert "no document in et is held out" in shown
+
+
+@pytest.mark.parametrize(("unit", "expected"), [("document", 1), ("paragraph", 3), ("line", 6)])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_units_of_text_files(tmp_path: Path, unit: str, expected: int, ending: str) -> None:
+    sentences = [record["text"] for record in sample("et_common_voice", 6)]
+    blocks = [f"{one}\n{two}" for one, two in zip(sentences[::2], sentences[1::2], strict=True)]
+    (tmp_path / "a.txt").write_bytes("\n\n \n".join(blocks).replace("\n", ending).encode())
+    source = {"name": "a", "paths": ["*.txt"], "text_unit": unit, "verbatim": True}
+    out = build(tmp_path, config([source], heldout={"share": 0}))
+    texts = [document.text for document in all_documents(out)]
+    assert len(texts) == expected
+    whole = {"document": ["\n\n \n".join(blocks)], "paragraph": blocks, "line": sentences}
+    assert texts == whole[unit]

@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.corpus.building import SHARED_TEXT, all_documents, build, config, report, sample, write_source
 
 from eurolm.corpus.language import WINDOW_CHARACTERS, WINDOWS, detect, windows
 from eurolm.corpus.sample.pick import read_records
-from tests.corpus.building import SHARED_TEXT, all_documents, build, config, report, sample, write_source
 
 FILES = {
     "lv": ["likumi", "eltec", "gnome_mate_help", "udhr"],

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.corpus.building import SAMPLE, SHARED_TEXT, all_documents, all_heldout, build, config, report, sample
 
 from eurolm.corpus.sample.make import make_sample
 from eurolm.corpus.sample.noise import COUNTS, EXACT, LEAST_JACCARD, NEAR, similarity
 from eurolm.corpus.sample.pick import SHARES, EvaluationItems, evaluation_texts
-from tests.corpus.building import SAMPLE, SHARED_TEXT, all_documents, all_heldout, build, config, report, sample
 
 VERBATIM = {"lv_lvtb", "lv_common_voice", "lv_udhr", "et_common_voice", "et_udhr"}
 
@@ -19,7 +19,9 @@ def sample_sources() -> list[dict[str, object]]:
     listed: list[dict[str, object]] = [
         {"name": s.name, "language": s.language, "verbatim": s.name in VERBATIM, "register": s.register} for s in SHARES
     ]
-    return [item | {"paths": [f"package:corpus/sample/{item['name']}.jsonl.zst"]} for item in [*listed, {"name": "noise"}]]
+    return [
+        item | {"paths": [f"package:corpus/sample/{item['name']}.jsonl.zst"]} for item in [*listed, {"name": "noise"}]
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,22 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from tests.corpus.building import (
+    REPOSITORY,
+    all_documents,
+    all_heldout,
+    build,
+    config,
+    hashes,
+    report,
+    sample,
+    write_source,
+)
+from tests.corpus.mixed import mixed_sources
 
 from eurolm.corpus.documents import languages, sources
 from eurolm.corpus.stage import input_files
 from eurolm.corpus.units import plan_units
-from tests.corpus.building import REPOSITORY, all_documents, all_heldout, build, config, hashes, report, sample, write_source
-from tests.corpus.mixed import mixed_sources
 
 PART_BYTES = 200_000
 

@@ -26,7 +26,7 @@ def test_same_seed_gives_the_same_bits_whatever_the_global_generator_holds() -> 
     first = weights(TINY)
     torch.manual_seed(2)
     random.seed(3)
-    np.random.seed(4)  # noqa: NPY002
+    np.random.seed(4)
     torch.rand(17)
     second = weights(TINY)
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -94,7 +94,10 @@ def test_flops_are_those_a_counter_sees() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"hidden_size": 66}, "model.hidden_size = 66 is not a multiple of model.attention_heads = 4. Nearest: .* 64 or 68"),
+        (
+            {"hidden_size": 66},
+            "model.hidden_size = 66 is not a multiple of model.attention_heads = 4. Nearest: .* 64 or 68",
+        ),
         ({"hidden_size": 60}, "is odd: rotary .* 56 or 64"),
         ({"key_value_heads": 3}, "model.key_value_heads = 3 does not divide .* Possible: 1, 2, 4"),
     ],
@@ -121,7 +124,7 @@ def test_saved_model_loads_and_continues(tmp_path: Path) -> None:
     continued = build_model(TINY.model_copy(update={"use": tmp_path, "seed": 9}), 300, 5)
     assert continued.training
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), continued.parameters(), strict=True))
-    with pytest.raises(ConfigError, match="tokenizer has 385 entries, the model in .* has 384"):
+    with pytest.raises(ConfigError, match=r"tokenizer has 385 entries, the model in .* has 384"):
         build_model(TINY.model_copy(update={"use": tmp_path}), 385, 5)
 
 

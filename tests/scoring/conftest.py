@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from tests.tokens.small_corpus import corpus, texts, tokenizer_dir
 
 from eurolm.config.train import ModelConfig
 from eurolm.model.build import build_model
 from eurolm.tokenizer.load import LoadedTokenizer, load
-from tests.tokens.small_corpus import corpus, texts, tokenizer_dir
 
 __all__ = ["corpus", "tokenizer_dir"]
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.scoring.test_bits_per_byte import naive_bits
 
 from eurolm.errors import InputError
+from eurolm.scoring import continuations
 from eurolm.scoring.continuations import score_pairs, shared_prefix
 from eurolm.tasks.items import items
 from eurolm.tasks.load import load_task
 from eurolm.tokenizer.load import LoadedTokenizer
-from tests.scoring.test_bits_per_byte import naive_bits
 
 PAIRS = [
     *[(item.good, item.bad) for name in ("scala-lv", "inflection-swap-et") for item in items(load_task(name))[:25]],
@@ -25,15 +26,23 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize("batch_tokens", [1, 700, 100_000])
-def test_sides_score_as_they_do_alone(model: Any, tokenizer: LoadedTokenizer, batch_tokens: int) -> None:
+@pytest.mark.parametrize(
+    ("batch_tokens", "kernels"), [(1, ("sdpa",)), (700, ("sdpa",)), (100_000, ("sdpa",)), (700, ())]
+)
+def test_sides_score_as_they_do_alone(
+    model: Any, tokenizer: LoadedTokenizer, batch_tokens: int, kernels: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one row, and in two where the attention kernel takes no mask."""
+    monkeypatch.setattr(continuations, "MASKED_ATTENTION", kernels)
     shares: list[float] = []
     found = score_pairs(model, tokenizer, PAIRS, batch_tokens, shares.append)
     assert sum(shares) == pytest.approx(1.0)
     for pair, scores in zip(PAIRS, found, strict=True):
         for text, score in zip(pair, scores, strict=True):
             ids = tokenizer.encode(text)
-            assert score.log2_probability == pytest.approx(-naive_bits(model, ids, tokenizer.eod_id, 256, 256), rel=1e-5)
+            assert score.log2_probability == pytest.approx(
+                -naive_bits(model, ids, tokenizer.eod_id, 256, 256), rel=1e-5
+            )
             assert (score.bytes, score.tokens) == (len(text.encode()), len(ids))
 
 
@@ -50,5 +59,7 @@ def test_shared_prefix() -> None:
 
 
 def test_a_text_beyond_the_context_is_refused(model: Any, tokenizer: LoadedTokenizer) -> None:
+    with pytest.raises(InputError, match="has no tokens"):
+        score_pairs(model, tokenizer, [("a", "")], 64)
     with pytest.raises(InputError, match="is longer than the model's context of 256 tokens"):
         score_pairs(model, tokenizer, [("a", "ļoti " * 300)], 64)

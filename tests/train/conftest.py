@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tokens.small_corpus import write_corpus
+from tests.train.driver import preloaded_context, start_attempt
 
 from eurolm.config.model import Config
 from eurolm.config.tokens import TokenizerConfig, TokensConfig
@@ -19,8 +21,6 @@ from eurolm.tokens.stage import encode_corpus
 from eurolm.train import staging
 from eurolm.train.inputs import TrainInputs
 from eurolm.train.metrics import read_lines
-from tests.tokens.small_corpus import write_corpus
-from tests.train.driver import preloaded_context, start_attempt
 
 QUIET = Reporter("quiet")
 STEPS = 36

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from eurolm.train.inputs import TrainInputs
 from eurolm.train.launch import run_training
 from eurolm.train.processes import RankProcess, free_port
 
-PRELOADED = ["torch", "deepspeed", "eurolm.train.worker", "tests.train.driver"]
+PRELOADED = ["tests.train.preload"]
 LIMIT_S = 90.0
 
 
@@ -121,13 +122,14 @@ class Attempt:
         return False
 
     def members(self) -> list[int]:
-        """Processes of the group."""
+        """Processes of the group that live."""
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                if os.getpgid(int(entry.name)) == self.process.pid:
+                dead = (entry / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+                if not dead and os.getpgid(int(entry.name)) == self.process.pid:
                     found.append(int(entry.name))
-            except ProcessLookupError:
+            except (ProcessLookupError, FileNotFoundError):
                 continue
         return found
 
@@ -164,7 +166,8 @@ def group_body(function: Callable[..., Any], world: int, place: Path, arguments:
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": port,
         }
-        ranks.append(fork(lambda rank=rank: _call(function, rank, place, arguments), environment, place / f"{rank}.log"))
+        body = partial(_call, function, rank, place, arguments)
+        ranks.append(fork(body, environment, place / f"{rank}.log"))
     while any(rank.poll() is None for rank in ranks):
         if any(rank.poll() not in (None, 0) for rank in ranks):
             for rank in ranks:

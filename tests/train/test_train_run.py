@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.train.conftest import ROW_TOKENS, ROWS, STEPS, Data, losses, validations
+from tests.train.driver import start_attempt
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from eurolm.artifacts.manifest import damaged_files, read_manifest
 from eurolm.train.metrics import read_lines
-from tests.train.conftest import ROW_TOKENS, ROWS, STEPS, Data, losses, validations
-from tests.train.driver import start_attempt
 
 
 def test_training_learns_and_leaves_what_it_promises(undisturbed: Path) -> None:

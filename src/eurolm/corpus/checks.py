@@ -31,17 +31,17 @@ def check_config(config: CorpusConfig) -> None:
 
 
 def check_read(config: CorpusConfig, units: Sequence[Unit], tallies: Sequence[Tally]) -> None:
-    """Raises InputError for a file with too many invalid records and for a source without any record."""
+    """Raises InputError for a file with too many invalid records and for a source without any document."""
     by_file: defaultdict[tuple[str, ...], list[Tally]] = defaultdict(list)
     by_source: defaultdict[int, int] = defaultdict(int)
     for unit, tally in zip(units, tallies, strict=True):
         by_file[tuple(str(piece.path) for piece in unit.slices)].append(tally)
-        by_source[unit.source] += tally.records
+        by_source[unit.source] += tally.records - tally.invalid.total
     for paths, parts in by_file.items():
         _check_share(paths[0] if len(paths) == 1 else f"{paths[0]} to {paths[-1]}", parts, config.max_invalid_share)
     for place, source in enumerate(config.sources):
         if not by_source[place]:
-            raise InputError(f"corpus source {source.name}: its files hold no record: {', '.join(source.paths)}.")
+            raise InputError(f"corpus source {source.name}: its files hold no document: {', '.join(source.paths)}.")
 
 
 def _check_share(file: str, parts: list[Tally], limit: float) -> None:
@@ -60,11 +60,33 @@ def check_result(report: dict[str, Any]) -> None:
     totals = report["totals"]
     if totals["kept"]:
         return
-    dropped = sorted(totals["dropped"].items(), key=lambda item: -item[1])
-    reasons = ", ".join(f"{rule} {count:,}" for rule, count in dropped) or "none was read"
+    reasons = most_first(totals["dropped"])
     example = next((items[0] for items in report["samples"]["dropped"].values() if items), None)
     shown = f" For example {example['id']} ({example['value']}): {example['excerpt'][:80]!r}." if example else ""
     raise InputError(
         f"no document is left in the corpus: {totals['read']:,} read, {totals['heldout']:,} held out, "
         f"{totals['outside_sample']:,} outside corpus.sample_share; dropped by rule: {reasons}.{shown}"
     )
+
+
+def warnings(report: dict[str, Any], config: CorpusConfig) -> list[str]:
+    """What is no error and yet should not pass unseen."""
+    totals, found = report["totals"], []
+    for name, entry in report["sources"].items():
+        if not entry["kept"]:
+            found.append(f"corpus source {name} gave no training document: dropped by {most_first(entry['dropped'])}")
+        if entry["invalid"]:
+            causes = most_first(entry["invalid_causes"])
+            found.append(f"corpus source {name}: invalid records left out: {causes}; first: {entry['first_invalid']}")
+    for language in config.languages:
+        if not totals["language"].get(language):
+            found.append(f"no document is in {language}, which corpus.languages names")
+        elif config.heldout.share and not totals["heldout_language"].get(language):
+            found.append(f"no document in {language} is held out: raise corpus.heldout.share or change its salt")
+    return found
+
+
+def most_first(counts: dict[str, int]) -> str:
+    """`min_words 12, language 3`."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} {count:,}" for name, count in ordered) or "nothing"

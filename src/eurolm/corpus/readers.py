@@ -94,7 +94,7 @@ def _raw_records(piece: Slice, kind: str, source: SourceConfig) -> Iterator[tupl
     block: list[bytes] = []
     block_place = 0
     for place, line in lines(piece.path, piece.start, piece.end):
-        data = line.removeprefix(BYTE_ORDER_MARK) if place == 0 else line
+        data = (line.removeprefix(BYTE_ORDER_MARK) if place == 0 else line).removesuffix(b"\r")
         blank = not data.strip()
         if kind == "jsonl" or source.text_unit == "line":
             if not blank:
@@ -145,6 +145,7 @@ def _parquet_batches(piece: Slice, source: SourceConfig) -> Iterator[Batch]:
         for table in file.iter_batches(batch_size=BATCH_RECORDS // 4, row_groups=groups, use_threads=False):
             yield _table_batch(table, piece, row, source)
             row += table.num_rows
+        yield Batch()
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{piece.path} cannot be read as Parquet: {error}. Fetch or write it again.") from None
 

@@ -16,7 +16,7 @@ from eurolm.config.corpus import CorpusConfig
 from eurolm.console import Reporter
 from eurolm.corpus import decide
 from eurolm.corpus.candidates import shingle_candidates
-from eurolm.corpus.checks import check_config, check_read, check_result
+from eurolm.corpus.checks import check_config, check_read, check_result, most_first, warnings
 from eurolm.corpus.duplicates import Ints
 from eurolm.corpus.measure import UnitTask, measure_unit
 from eurolm.corpus.measured import Measured
@@ -73,6 +73,8 @@ def build_corpus(config: CorpusConfig, base: Path, out: Path, reporter: Reporter
     write_json(out / "report.json", report)
     scratch.remove()
     _say(report, reporter)
+    for message in warnings(report, config):
+        reporter.warn(message)
 
 
 def _map(
@@ -124,11 +126,8 @@ def _decide(
 
 def _say(report: dict[str, Any], reporter: Reporter) -> None:
     totals = report["totals"]
-    most_first = sorted(totals["dropped"].items(), key=lambda item: -item[1])
-    gone = ", ".join(f"{rule} {count:,}" for rule, count in most_first) or "none"
+    gone = most_first(totals["dropped"])
     reporter.say(
         f"  read {totals['read']:,} documents ({totals['read_bytes'] / 1e6:.1f} MB), kept {totals['kept']:,} "
         f"({totals['kept_bytes'] / 1e6:.1f} MB), held out {totals['heldout']:,}; dropped: {gone}"
     )
-    if totals["invalid"]:
-        reporter.warn(f"{totals['invalid']:,} records were invalid and are not in the corpus (report.json says which)")

@@ -38,6 +38,7 @@ def summarise(told: pl.DataFrame, samples: int) -> dict[str, Any]:
         },
         "dropped": _counted(gone["rule"]),
         "language": _counted(kept["language"]),
+        "heldout_language": _counted(heldout["language"]),
         "samples": {
             "kept": _lowest(kept, samples, ("id", "source", "language", "excerpt")),
             "dropped": {
@@ -98,7 +99,14 @@ def _planted_counts(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def _empty_source() -> dict[str, Any]:
-    return {**dict.fromkeys(COUNTS, 0), "invalid_causes": {}, "first_invalid": None, "dropped": {}, "language": {}}
+    return {
+        **dict.fromkeys(COUNTS, 0),
+        "invalid_causes": {},
+        "first_invalid": None,
+        "dropped": {},
+        "language": {},
+        "heldout_language": {},
+    }
 
 
 def _add(source: dict[str, Any], tally: Tally, summary: dict[str, Any]) -> None:
@@ -111,6 +119,7 @@ def _add(source: dict[str, Any], tally: Tally, summary: dict[str, Any]) -> None:
         ("invalid_causes", tally.invalid.counts),
         ("dropped", summary["dropped"]),
         ("language", summary["language"]),
+        ("heldout_language", summary["heldout_language"]),
     ):
         source[name] = _sum_of([source[name], added])
 
@@ -124,7 +133,7 @@ def _sum_of(parts: Sequence[dict[str, int]]) -> dict[str, int]:
 
 def _totals(sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
     totals: dict[str, Any] = {name: sum(source[name] for source in sources.values()) for name in COUNTS}
-    for name in ("dropped", "language"):
+    for name in ("dropped", "language", "heldout_language"):
         totals[name] = _sum_of([source[name] for source in sources.values()])
     return totals
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,7 +86,8 @@ def validation_chart(courses: Sequence[LanguageCourse]) -> Markup | None:
                 axes.set_ylabel("bits per byte of held-out text")
 
     ends = "; ".join(f"{language_name(each.language)} {each.bits_per_byte[-1]:.3f}" for each in shown)
-    return render(draw, "validation", f"Validation bits per byte over training, at the end: {ends}", (WIDTH, 3.6 * rows))
+    label = f"Validation bits per byte over training, at the end: {ends}"
+    return render(draw, "validation", label, (WIDTH, 3.6 * rows))
 
 
 def _frame(courses: Sequence[LanguageCourse]) -> tuple[float, float]:
@@ -169,12 +171,13 @@ def small_charts(went: Course) -> Markup | None:
         return None
 
     def draw(figure: Any) -> None:
-        for axes, (title, colour, points) in zip(figure.subplots(1, len(series), squeeze=False)[0], series, strict=True):
+        panels = figure.subplots(1, len(series), squeeze=False)[0]
+        for axes, (title, colour, points) in zip(panels, series, strict=True):
             axes.set_title(title)
             thinned = points[:: max(1, len(points) // MOST_POINTS)]
-            axes.plot([token for token, _ in thinned], [value for _, value in thinned], color=COLOURS[colour], linewidth=1)
+            axes.plot(*zip(*thinned, strict=True), color=COLOURS[colour], linewidth=1)
             # One stalled step (a checkpoint, a first compilation) must not press the rest against the axis.
-            top = sorted(value for _, value in points)[int(0.99 * (len(points) - 1))]
+            top = sorted(value for _, value in points)[math.ceil(0.99 * (len(points) - 1))]
             axes.set_ylim(0, top * 1.15 or 1.0)
             axes.set_xlim(0, points[-1][0])
             axes.yaxis.set_major_formatter(compact if top >= 1000 else "{x:g}")

@@ -39,7 +39,7 @@ SEPARATOR = "·"
 
 def closing_screen(run_dir: Path, config: Config, console: Console, proof: str | None) -> None:
     """Print what the run came to. `proof` is the sentence that `--prove` arrived at."""
-    files = read_run(run_dir)
+    files = read_run(run_dir, config)
     console.print()
     console.print(Rule(Text(config.name, style="bold"), align="left", style="dim"))
     _tokens(run_dir, config, console)
@@ -182,7 +182,9 @@ def _next(run_dir: Path, config: Config, console: Console, proof: str | None) ->
     else:
         path = Text("n/a: it has not been written", style="yellow")
     console.print(Text("Report  ", style="bold").append_text(path), soft_wrap=True)
-    console.print(Text("Next    ", style="bold").append(f"eurolm init mine --text DIR --languages {languages}", "not bold"))
+    console.print(
+        Text("Next    ", style="bold").append(f"eurolm init mine --text DIR --languages {languages}", "not bold")
+    )
     console.print("        eurolm run mine.yaml")
 
 

@@ -43,7 +43,7 @@ def _row(name: str, source: dict[str, Any]) -> dict[str, Any]:
         "dropped_total": sum(dropped.values()),
         **{
             key: source.get(key)
-            for key in ("read", "read_bytes", "invalid", "outside_sample", "kept", "kept_bytes", "heldout", "heldout_bytes")
+            for key in ("read", "read_bytes", "invalid", "kept", "kept_bytes", "heldout", "heldout_bytes")
         },
     }
 
@@ -184,5 +184,5 @@ def licences(corpus: Path, sources: Sequence[SourceConfig]) -> tuple[list[dict[s
         }
         for (source, license_), count in sorted(counts.items())
     ]
-    note = "" if len(shards) <= SHARDS_SEARCHED else f"Counted in the first {SHARDS_SEARCHED} of {len(shards):,} shards."
-    return rows, note
+    more = len(shards) > SHARDS_SEARCHED
+    return rows, f"Counted in the first {SHARDS_SEARCHED} of {len(shards):,} shards." if more else ""

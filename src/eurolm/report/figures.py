@@ -113,11 +113,11 @@ def _task(task: PairScore) -> dict[str, Any]:
 def _tokenizer(training: dict[str, Any] | None) -> dict[str, Any] | None:
     if training is None:
         return None
-    languages = training.get("languages", {})
+    measured = {code: facts.get("heldout") or {} for code, facts in training.get("languages", {}).items()}
     return {
         "vocab_size": training.get("vocab_size"),
-        "bytes_per_token": {code: (facts.get("heldout") or {}).get("bytes_per_token") for code, facts in languages.items()},
-        "tokens_per_word": {code: (facts.get("heldout") or {}).get("tokens_per_word") for code, facts in languages.items()},
+        "bytes_per_token": {code: facts.get("bytes_per_token") for code, facts in measured.items()},
+        "tokens_per_word": {code: facts.get("tokens_per_word") for code, facts in measured.items()},
     }
 
 

@@ -7,7 +7,7 @@ and shows the reason where there is none.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import orjson
 
 from eurolm.artifacts.ledger import events
 from eurolm.artifacts.manifest import MANIFEST, Manifest, read_manifest
+from eurolm.config.model import Config
 from eurolm.errors import InputError
 from eurolm.evaluate.results import Results
 from eurolm.report.scores import parse
@@ -60,8 +61,8 @@ class RunFiles:
         return self.missing.get(name, "")
 
 
-def read_run(run_dir: Path) -> RunFiles:
-    """Read everything the report shows."""
+def read_run(run_dir: Path, config: Config) -> RunFiles:
+    """Read everything the report shows; scores by language in the order of the config."""
     values: dict[str, Any] = {}
     missing: dict[str, str] = {}
     torn: dict[str, int] = {}
@@ -74,7 +75,9 @@ def read_run(run_dir: Path) -> RunFiles:
         results, reason = parse(values[RESULTS])
         if results is None:
             missing[RESULTS] = reason
-    config = run_dir / CONFIG
+        else:
+            results = _in_order(results, list(config.corpus.languages))
+    yaml = run_dir / CONFIG
     return RunFiles(
         run_dir=run_dir,
         values=values,
@@ -83,7 +86,7 @@ def read_run(run_dir: Path) -> RunFiles:
         manifests=_manifests(run_dir, missing),
         results=results,
         ledger=events(run_dir),
-        config_yaml=config.read_text() if config.is_file() else None,
+        config_yaml=yaml.read_text() if yaml.is_file() else None,
     )
 
 
@@ -123,6 +126,11 @@ def _read_lines(
         values[name] = found
     else:
         missing[name] = f"{name} is empty"
+
+
+def _in_order(results: Results, languages: list[str]) -> Results:
+    found = sorted(results.bits_per_byte, key=lambda code: [*languages, code].index(code))
+    return replace(results, bits_per_byte={code: results.bits_per_byte[code] for code in found})
 
 
 def _absent(name: str) -> str:

@@ -80,7 +80,8 @@ def percent_between(low: Any, high: Any) -> str:
 
 def _scaled(value: float, units: tuple[str, ...]) -> str:
     power = 0
-    while abs(value) >= 1000 and power < len(units) - 1:
+    # From 999.5 on three digits would be written as 1e+03.
+    while abs(value) >= 999.5 and power < len(units) - 1:
         value, power = value / 1000, power + 1
-    number = f"{value:.3g}" if power else f"{value:g}"
-    return f"{number} {units[power]}".strip()
+    text = f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
+    return f"{text} {units[power]}".strip()

@@ -41,7 +41,9 @@ def render_page(files: RunFiles, config: Config, went: Course | None, headline: 
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    environment.globals.update(between=numbers.between, percent_between=numbers.percent_between, na=numbers.NOT_MEASURED)
+    environment.globals.update(
+        between=numbers.between, percent_between=numbers.percent_between, na=numbers.NOT_MEASURED
+    )
     return environment.get_template("index.html.j2").render(
         title=config.report.title or config.name,
         config=config,

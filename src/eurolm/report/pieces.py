@@ -10,6 +10,7 @@ import base64
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,7 @@ def from_sentencepiece(path: Path, name: str) -> Splitter:
 def from_tekken(path: Path, name: str) -> Splitter:
     """A `tekken.json` of Mistral: ranks for tiktoken. Raises InputError where it is not readable."""
     try:
-        import tiktoken
-
+        tiktoken: Any = import_module("tiktoken")
         value = orjson.loads(path.read_bytes())
         size = value["config"]["default_vocab_size"]
         entries = value["vocab"][: size - value["config"]["default_num_special_tokens"]]

@@ -18,7 +18,7 @@ def write_report(run_dir: Path, config: Config, reporter: Reporter) -> Path:
 
     The same run directory gives the same bytes. What is missing is said in the page, in `report.json` and here.
     """
-    files = read_run(run_dir)
+    files = read_run(run_dir, config)
     lines = files.lines(METRICS)
     went = course(lines, config.mixture.phases) if lines else None
     figures = headline(config.name, files, went)

@@ -119,8 +119,10 @@ def prompts(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Samples by prompt, in the order they were asked: `[{prompt, texts: [{step, share, text}]}]` by step."""
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for line in lines:
-        prompt, step, share = line.get("prompt"), line.get("step"), number(line.get("share"))
-        if isinstance(prompt, str) and isinstance(step, int) and share is not None and isinstance(line.get("text"), str):
+        prompt, text, step = line.get("prompt"), line.get("text"), line.get("step")
+        if not isinstance(step, int) or number(line.get("share")) is None:
+            continue
+        if isinstance(prompt, str) and isinstance(text, str):
             found.setdefault(prompt, {})[step] = line
     return [{"prompt": prompt, "texts": [texts[step] for step in sorted(texts)]} for prompt, texts in found.items()]
 

@@ -1,7 +1,7 @@
 """Log-probability of short texts as they stand, for minimal pairs: which of two sentences does the model prefer?
 
-Each text is read as a document of its own (EOD before it). The two sides of a pair mostly begin alike; a causal model
-says the same about a shared beginning, so the output head scores it once and both sides count it.
+Each text is read as a document of its own (EOD before it). The two sides of a pair mostly begin alike, so they run in
+one row and share their beginning.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 
 from eurolm.errors import InputError
 from eurolm.scoring.bits_per_byte import encode
-from eurolm.scoring.loglikelihood import IGNORED, ScoredRow, row_logprobs
+from eurolm.scoring.branches import MASKED_ATTENTION, BranchedRow, branched_logprobs
+from eurolm.scoring.loglikelihood import ScoredRow, row_logprobs
 
 if TYPE_CHECKING:
     from eurolm.tokenizer.load import LoadedTokenizer
@@ -42,26 +43,14 @@ def score_pairs(
     Raises InputError for a text longer than the model's declared context.
     """
     encoded = encode(tokenizer, [text for pair in pairs for text in pair])
-    limit = getattr(model.config, "max_position_embeddings", None)
-    rows: list[ScoredRow] = []
-    shared: list[int] = []
-    for first, second in zip(encoded[::2], encoded[1::2], strict=True):
-        same = shared_prefix(first, second)
-        shared.append(same)
-        rows.append(_row(first, tokenizer.eod_id, 0, limit))
-        rows.append(_row(second, tokenizer.eod_id, same, limit))
-    scores = row_logprobs(model, rows, batch_tokens, advance)
-    results = []
-    for index, (left, right) in enumerate(pairs):
-        first, second = scores[2 * index].astype(np.float64), scores[2 * index + 1].astype(np.float64)
-        beginning = first[: shared[index]].sum()
-        results.append(
-            (
-                TextScore(float(first.sum() / math.log(2)), len(left.encode()), len(first)),
-                TextScore(float((beginning + second.sum()) / math.log(2)), len(right.encode()), len(second)),
-            )
-        )
-    return results
+    _check_lengths(encoded, getattr(model.config, "max_position_embeddings", None))
+    scores = _together(model, encoded, tokenizer.eod_id, batch_tokens, advance)
+    sums = [float(score.sum(dtype=np.float64) / math.log(2)) for score in scores]
+    results = [
+        TextScore(value, len(text.encode()), len(ids))
+        for value, text, ids in zip(sums, (text for pair in pairs for text in pair), encoded, strict=True)
+    ]
+    return list(zip(results[::2], results[1::2], strict=True))
 
 
 def shared_prefix(first: np.ndarray, second: np.ndarray) -> int:
@@ -71,12 +60,27 @@ def shared_prefix(first: np.ndarray, second: np.ndarray) -> int:
     return int(different[0]) if len(different) else length
 
 
-def _row(ids: np.ndarray, eod_id: int, unscored: int, limit: int | None) -> ScoredRow:
-    if limit is not None and len(ids) > limit:
-        raise InputError(
-            f"a text of {len(ids)} tokens is longer than the model's context of {limit} tokens. "
-            "Leave the item out of the task, or evaluate a model with a longer context."
-        )
-    targets = ids.astype(np.int64)
-    targets[:unscored] = IGNORED
-    return ScoredRow(np.concatenate(([eod_id], ids[:-1])).astype(np.int64), targets)
+def _together(
+    model: Any, encoded: Sequence[np.ndarray], eod_id: int, batch_tokens: int, advance: Callable[[float], None] | None
+) -> list[np.ndarray]:
+    """Log-probabilities of each text's tokens; pairs share a row where the attention kernel takes a mask."""
+    # Only eager and SDPA attention do; others (FlashAttention) would ignore it.
+    if getattr(model.config, "_attn_implementation", None) not in MASKED_ATTENTION:
+        rows = [ScoredRow(np.concatenate(([eod_id], ids[:-1])), ids) for ids in encoded]
+        return row_logprobs(model, rows, batch_tokens, advance)
+    branched = [
+        BranchedRow(first, second, shared_prefix(first, second))
+        for first, second in zip(encoded[::2], encoded[1::2], strict=True)
+    ]
+    return [side for pair in branched_logprobs(model, branched, eod_id, batch_tokens, advance) for side in pair]
+
+
+def _check_lengths(encoded: Sequence[np.ndarray], limit: int | None) -> None:
+    for ids in encoded:
+        if not len(ids):
+            raise InputError("a side of a pair has no tokens. Leave the item out of the task.")
+        if limit is not None and len(ids) > limit:
+            raise InputError(
+                f"a text of {len(ids)} tokens is longer than the model's context of {limit} tokens. "
+                "Leave the item out of the task, or evaluate a model with a longer context."
+            )

@@ -54,16 +54,23 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
 
 
 def token_logprobs(
-    model: Any, input_ids: torch.Tensor, position_ids: torch.Tensor, targets: torch.Tensor
+    model: Any,
+    input_ids: torch.Tensor,
+    position_ids: torch.Tensor,
+    targets: torch.Tensor,
+    attention_mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Natural log-probability of each target: float32 of the shape of `targets` [rows, tokens], 0 where it is -100.
 
-    `position_ids` restart at 0 with each document of a row; together with `attention_mask=None` that makes
-    transformers mask attention between documents. Raises NumericsError for values that are not finite.
+    `position_ids` restart at 0 with each document of a row; together with `attention_mask=None` and no cache that makes
+    transformers mask attention between documents. A mask is bool [rows, 1, tokens, tokens], true where seen. Raises
+    NumericsError for values that are not finite.
     """
     head = output_head(model)
     with evaluating(model):
-        body = model.base_model(input_ids=input_ids, position_ids=position_ids, attention_mask=None, use_cache=False)
+        body = model.base_model(
+            input_ids=input_ids, position_ids=position_ids, attention_mask=attention_mask, use_cache=False
+        )
         scored = targets != IGNORED
         result = torch.zeros(targets.shape, dtype=torch.float32, device=targets.device)
         result[scored] = _head_logprobs(body.last_hidden_state[scored], head, targets[scored])

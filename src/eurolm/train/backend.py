@@ -18,7 +18,7 @@ def start_backend(threads: int) -> torch.device:
     torch.set_flush_denormal(True)
     if not torch.accelerator.is_available():
         os.environ["DS_ACCELERATOR"] = "cpu"
-    skip_shared_memory_build()
+    load_deepspeed()
     import deepspeed
     from deepspeed.accelerator import get_accelerator
     from deepspeed.utils import logger
@@ -36,14 +36,24 @@ def start_backend(threads: int) -> torch.device:
     return torch.device("cpu" if cpu else accelerator.current_device_name())
 
 
-def skip_shared_memory_build() -> None:
-    """Tell DeepSpeed that its shared-memory collectives are not to be had.
+def load_deepspeed() -> None:
+    """Import DeepSpeed without what it compiles at first use.
 
-    On a CPU it would compile them at first use, 195 s on two cores (facts: measured with 0.19.8), for a gain that
-    gloo inside one host does not need. Where a release does not know the table, there is nothing to switch off.
+    Its shared-memory collectives are C++ built by ninja, 195 s on two cores with 0.19.8, for a gain that gloo inside
+    one host does not need; where a release does not know the table, there is nothing to switch off. Its Muon is
+    decorated with torch.compile: 100 s at first use on a CPU, and 2 s of imports even for AdamW. torch reads the
+    variable while decorating, so it does not touch what `train.compile` compiles later.
     """
-    import deepspeed.ops
-
+    before = os.environ.get("TORCHDYNAMO_DISABLE")
+    os.environ["TORCHDYNAMO_DISABLE"] = "1"
+    try:
+        import deepspeed.ops
+        import deepspeed.runtime.zero.muon.muon_optimizer
+    finally:
+        if before is None:
+            del os.environ["TORCHDYNAMO_DISABLE"]
+        else:
+            os.environ["TORCHDYNAMO_DISABLE"] = before
     table = getattr(deepspeed.ops, "__compatible_ops__", None)
     if isinstance(table, dict) and "deepspeed_shm_comm" in table:
         table["deepspeed_shm_comm"] = False

@@ -22,7 +22,7 @@ def compile_layers(model: Any) -> None:
     if not torch.accelerator.is_available():
         compiler = os.environ.get("CXX", "g++")
         if shutil.which(compiler) is None:
-            raise MachineError(f"train.compile = true needs a C++ compiler, and {compiler} is missing. Set it to false.")
+            raise MachineError(f"train.compile = true needs a C++ compiler; {compiler} is not there. Set it to false.")
     for layer in model.base_model.layers:
         layer.compile(dynamic=False)
 

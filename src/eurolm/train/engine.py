@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from eurolm.config.train import OptimizerConfig
 from eurolm.errors import MachineError
 from eurolm.train.loss import CausalLoss
+from eurolm.train.optimizer import build_optimizer
 
 REDUCE_BUCKET = 2**27
 """Most elements reduced at once; smaller models reduce in one call."""
@@ -22,10 +22,12 @@ REDUCE_BUCKET = 2**27
 
 @dataclass(frozen=True)
 class Engine:
-    """A started DeepSpeed engine and the peak learning rate of each of its parameter groups."""
+    """A started DeepSpeed engine, and the peak learning rate of each of its parameter groups."""
 
     deepspeed: Any
     peaks: tuple[float, ...]
+    norm_is_gradient: bool
+    """False for Muon: DeepSpeed's norm is then taken over updates, not gradients."""
 
     @property
     def model(self) -> Any:
@@ -50,22 +52,22 @@ def start_engine(model: Any, optimizer: OptimizerConfig, settings: dict[str, Any
     """
     import deepspeed
 
-    module = CausalLoss(model)
-    groups = parameter_groups(model, optimizer)
-    # initialize empties and regroups these lists, so they are counted first.
-    peaks = tuple(group["lr"] for group in groups)
-    sizes = [sum(parameter.numel() for parameter in group["params"]) for group in groups]
+    base = build_optimizer(model, optimizer)
+    # initialize replaces the parameters in these groups by its own partitions, so they are counted first.
+    sizes = [sum(parameter.numel() for parameter in group["params"]) for group in base.param_groups]
+    peaks = tuple(group["lr"] for group in base.param_groups)
     engine, *_ = deepspeed.initialize(
-        model=module, model_parameters=groups, config=settings, dist_init_required=False
+        model=CausalLoss(model), optimizer=base, config=settings, dist_init_required=False
     )
     check_sharding(engine.optimizer, sizes, world)
-    return Engine(engine, peaks)
+    return Engine(engine, peaks, norm_is_gradient=optimizer.name == "adamw")
 
 
 def engine_settings(optimizer: OptimizerConfig, parameters: int, micro_batch_rows: int) -> dict[str, Any]:
     """The DeepSpeed dictionary for ZeRO-1 in bf16 with fp32 masters. Never written by the user.
 
     Accumulation is counted by us (`set_gradient_accumulation_boundary`), so DeepSpeed is told 1 and scales nothing.
+    Muon is not clipped, see `optimizer.py`.
     """
     bucket = max(2**20, min(parameters, REDUCE_BUCKET))
     return {
@@ -85,37 +87,10 @@ def engine_settings(optimizer: OptimizerConfig, parameters: int, micro_batch_row
             "reduce_bucket_size": bucket,
             "allgather_bucket_size": bucket,
         },
-        "gradient_clipping": optimizer.gradient_clip,
-        # torch's AdamW: DeepSpeed's own would compile C++ at first use, 234 s on two cores.
-        "optimizer": {
-            "type": "AdamW",
-            "params": {
-                "torch_adam": True,
-                "fused": True,
-                "lr": optimizer.learning_rate,
-                "betas": [optimizer.beta1, optimizer.beta2],
-                "eps": optimizer.epsilon,
-                "weight_decay": optimizer.weight_decay,
-            },
-        },
+        "gradient_clipping": optimizer.gradient_clip if optimizer.name == "adamw" else 0.0,
         "steps_per_print": None,
         "wall_clock_breakdown": False,
     }
-
-
-def parameter_groups(model: Any, optimizer: OptimizerConfig) -> list[dict[str, Any]]:
-    """Matrices with weight decay; vectors, the embedding and the output head without."""
-    embeddings = {id(module.weight) for module in (model.get_input_embeddings(), model.get_output_embeddings())}
-    decayed: list[nn.Parameter] = []
-    rest: list[nn.Parameter] = []
-    for parameter in model.parameters():
-        plain = parameter.dim() < 2 or id(parameter) in embeddings
-        (rest if plain else decayed).append(parameter)
-    rate, decay = optimizer.learning_rate, optimizer.weight_decay
-    return [
-        {"params": decayed, "lr": rate, "weight_decay": decay},
-        {"params": rest, "lr": rate, "weight_decay": 0.0},
-    ]
 
 
 def check_sharding(optimizer: Any, group_sizes: list[int], world: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eurolm.artifacts.atomic import read_json, write_json
+from eurolm.config.fields import Section
 from eurolm.config.tokens import MixtureConfig
 from eurolm.config.train import ModelConfig, TrainConfig
 
@@ -121,7 +122,7 @@ def rank_spec(inputs: TrainInputs, attempt: str, threads: int, resume: Path | No
     )
 
 
-_SECTIONS = {"model": ModelConfig, "train": TrainConfig, "mixture": MixtureConfig}
+_SECTIONS: dict[str, type[Section]] = {"model": ModelConfig, "train": TrainConfig, "mixture": MixtureConfig}
 _PATHS = ("run_dir", "corpus", "tokenizer", "tokens", "packs", "resume", "logs")
 
 

@@ -152,10 +152,12 @@ class Saver:
             time.sleep(0.02)
 
     def _failure(self) -> str:
-        """What the copier of this node said."""
-        said = self.copier.failure() if self.copier is not None else None
+        """What the copier that failed said, the same on every rank."""
+        words: list[str | None] = [None] * self.world
+        dist.all_gather_object(words, self.copier.failure() if self.copier is not None else None)
+        said = next((word for word in words if word), "the copier ended")
         free = shutil.disk_usage(self.spec.checkpoints).free
         return (
             f"a checkpoint could not be written to {self.spec.checkpoints} ({free / 1e9:,.1f} GB free): "
-            f"{said or 'see the log of rank 0'}. The last complete one is kept; make room and run the same command."
+            f"{said}. The last complete one is kept; make room and run the same command."
         )

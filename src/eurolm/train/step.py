@@ -46,8 +46,8 @@ class StepRecord:
     """Mean loss per valid target of the global batch, in nats."""
     learning_rate: float
     """Learning rate of the first parameter group."""
-    grad_norm: float
-    """Norm of the whole gradient before clipping."""
+    grad_norm: float | None
+    """Norm of the whole gradient before clipping; None where the step was skipped or the optimizer hides it."""
     applied: bool
     """False where the update was skipped because something was not finite."""
     step_s: float
@@ -88,6 +88,7 @@ def take_step(engine: Engine, plan: Any, batches: list[Any], wishes: Wishes, fac
             loss = loss * torch.where(agreed[0].isfinite(), 1.0, math.nan)
         engine.deepspeed.backward(loss * scale)
     engine.deepspeed.step()
+    applied = bool(engine.deepspeed.was_step_applied())
     total, stop, save, give_up = agreed.tolist()
     return StepRecord(
         step=plan.step + 1,
@@ -96,8 +97,8 @@ def take_step(engine: Engine, plan: Any, batches: list[Any], wishes: Wishes, fac
         valid_targets=plan.valid_targets,
         loss=total / max(1, plan.valid_targets),
         learning_rate=engine.deepspeed.optimizer.param_groups[0]["lr"],
-        grad_norm=float(engine.deepspeed.get_global_grad_norm()),
-        applied=bool(engine.deepspeed.was_step_applied()),
+        grad_norm=float(engine.deepspeed.get_global_grad_norm()) if applied and engine.norm_is_gradient else None,
+        applied=applied,
         step_s=time.perf_counter() - started,
         agreed=Wishes(stop > 0, save > 0, give_up > 0),
     )

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from eurolm import __version__
 from eurolm.artifacts.atomic import PARTIAL_MARK, fsync_path, read_json, write_json
@@ -113,7 +114,7 @@ def parts_arrived(partial: Path, nodes: int) -> bool:
 def commit(partial: Path, final: Path, nodes: int, fingerprint: str) -> int:
     """Write the manifest and give the checkpoint its final name; returns its bytes."""
     state = partial / STATE
-    files = {STATE: {"sha256": sha256_file(state), "bytes": state.stat().st_size}}
+    files: dict[str, dict[str, Any]] = {STATE: {"sha256": sha256_file(state), "bytes": state.stat().st_size}}
     for node in range(nodes):
         part = partial / PART.format(node=node)
         files.update(read_json(part))
