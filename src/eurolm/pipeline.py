@@ -133,13 +133,13 @@ def guard_training(run: Run, accepted: tuple[str, ...]) -> None:
     old, new = started[-1]["output"], training_output(run.config)
     changed = changes.changed_fields(old, new)
     if changed and changes.extends_horizon(old, new):
-        done = _consumed_tokens(run.directory)
+        done = _consumed_tokens(run)
         if changes.warmed_up_after_tokens(new) <= done <= changes.stable_until_tokens(old):
             record(run.directory, "training", **{**_plain(started[-1]), "output": new})
             return
         raise ConfigError(
             f"mixture.phases: the horizon grew from {changes.horizon_tokens(old):,} to {changes.horizon_tokens(new):,} "
-            f"tokens, but training is at {done:,}: past the stable phase of its learning rate, which ends at "
+            f"tokens, but training is at {done:,.0f}: past the stable phase of its learning rate, which ends at "
             f"{changes.stable_until_tokens(old):,.0f}. {_ways_out(run, changed)}"
         )
     refused = [name for name in changed if name not in accepted]
@@ -178,19 +178,18 @@ def _plain(event: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in event.items() if key not in ("time", "event", "accepted")}
 
 
-def _consumed_tokens(directory: Path) -> int:
-    """Tokens of the last recorded step."""
-    last = 0
-    metrics = directory / "metrics.jsonl"
-    if metrics.is_file():
-        for line in metrics.read_text().splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if entry.get("event") == "step":
-                last = int(entry["tokens"])
-    return last
+def _consumed_tokens(run: Run) -> float:
+    """Tokens behind the last recorded step: samples are the clock."""
+    samples = 0
+    metrics = run.directory / "metrics.jsonl"
+    for line in metrics.read_text().splitlines() if metrics.is_file() else []:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if entry.get("event") == "step":
+            samples = int(entry["samples"])
+    return run.config.mixture.tokens_of(samples)
 
 
 def train(run: Run, may_build: bool) -> Artifact:

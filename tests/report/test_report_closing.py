@@ -12,8 +12,9 @@ from rich.console import Console
 from tests.report.run_directory import SCORES
 
 from eurolm.config.model import Config
+from eurolm.report import pieces
 from eurolm.report.closing import closing_screen
-from eurolm.report.pieces import HOW_TO_GET_MISTRAL, mistral
+from eurolm.report.pieces import HOW_TO_GET_MISTRAL
 from eurolm.report.sentences import sentences
 from eurolm.tokenizer.load import load
 
@@ -85,9 +86,10 @@ def test_another_tokenizer_stands_beside(run_dir: Path, config: Config, tmp_path
     assert HOW_TO_GET_MISTRAL not in log
 
 
-def test_nothing_but_a_hint_about_a_tokenizer_that_is_not_here(run_dir: Path, config: Config) -> None:
-    if mistral() is not None:
-        pytest.skip("mistral-common is installed here")
+def test_nothing_but_a_hint_about_a_tokenizer_that_is_not_here(
+    run_dir: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "mistral", lambda: None)
     log = words(log_of(run_dir, config))
     assert HOW_TO_GET_MISTRAL in log and "→" not in log
 

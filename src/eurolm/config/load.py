@@ -60,11 +60,9 @@ def explain(loaded: LoadedConfig) -> list[tuple[str, Any, str]]:
 
 def derived(config: Config) -> dict[str, int]:
     """Figures that follow from the config alone."""
-    steps = sum(-(-phase.tokens // (phase.row_tokens * phase.batch_rows)) for phase in config.mixture.phases)
-    tokens = sum(
-        -(-phase.tokens // (phase.row_tokens * phase.batch_rows)) * phase.row_tokens * phase.batch_rows
-        for phase in config.mixture.phases
-    )
+    phases = config.mixture.phases
+    steps = sum(phase.steps for phase in phases)
+    tokens = sum(phase.samples * phase.row_tokens for phase in phases)
     return {"train.steps": steps, "train.tokens": tokens}
 
 

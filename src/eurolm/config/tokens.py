@@ -51,6 +51,16 @@ class PhaseConfig(Section):
     """A source drawn more often than this over the whole run is refused (data repeated beyond ~4 epochs
     helps little: arXiv 2305.16264)."""
 
+    @property
+    def steps(self) -> int:
+        """Whole steps of the phase."""
+        return -(-self.tokens // (self.row_tokens * self.batch_rows))
+
+    @property
+    def samples(self) -> int:
+        """Rows drawn in the phase."""
+        return self.steps * self.batch_rows
+
 
 class MixtureConfig(Section):
     """Which row comes when: a pure function of seed, phases and the sample's number."""
@@ -61,3 +71,12 @@ class MixtureConfig(Section):
     """`bestfit` cuts no document that fits a row; `concat` cuts at every row end and pads nothing."""
     phases: Output[list[PhaseConfig]] = []
     """Phases in order; the sum of their tokens is the horizon of training."""
+
+    def tokens_of(self, samples: float) -> float:
+        """Tokens = rows × row length of the first `samples` rows, phase by phase; rows beyond the last phase have its
+        row length."""
+        tokens, left = 0.0, samples
+        for place, phase in enumerate(self.phases):
+            here = left if place == len(self.phases) - 1 else min(left, phase.samples)
+            tokens, left = tokens + here * phase.row_tokens, left - here
+        return tokens

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eurolm.artifacts.atomic import read_json
 from eurolm.artifacts.hashing import content_hash, sha256_file
 from eurolm.config.model import Config
 from eurolm.console import Reporter
@@ -69,9 +70,11 @@ def run_evaluation(
     tokenizer = load(model)
     subject, start = trained(model, tokenizer, device), untrained(config.model, tokenizer, device)
     plan = _plan(config, tokenizer, corpus, units, reporter)
+    _check_context(plan.window, model)
     with all_cores() as threads:
-        own = _score(subject, "trained", plan)
-        before = _score(start, "untrained", plan)
+        own = _score(subject, "trained", plan.stride, plan)
+        # Random weights make nothing of context: windows without overlap give the same figure in half the time.
+        before = _score(start, "untrained", plan.stride if config.model.use else plan.window, plan)
         counted = _count(corpus, plan)
         settings = _settings(plan, device, threads)
     results = Results(
@@ -104,6 +107,15 @@ def _plan(config: Config, tokenizer: LoadedTokenizer, corpus: Path | None, units
     return Plan(config, tokenizer, texts, tasks, window, stride, units, reporter)
 
 
+def _check_context(window: int, model: Path) -> None:
+    declared = read_json(model / "config.json").get("max_position_embeddings")
+    if declared is not None and window > declared:
+        raise ConfigError(
+            f"the evaluation window of {window} tokens is longer than the context of {declared} tokens that {model} "
+            "declares. Set evaluate.context_tokens to that or less."
+        )
+
+
 def window_tokens(config: Config) -> int:
     """`evaluate.context_tokens`, else the row length of the last phase, else the context the model declares."""
     if config.evaluate.context_tokens is not None:
@@ -113,10 +125,10 @@ def window_tokens(config: Config) -> int:
     return config.model.max_position_tokens
 
 
-def _score(subject: Subject, role: str, plan: Plan) -> ModelScores:
+def _score(subject: Subject, role: str, stride: int, plan: Plan) -> ModelScores:
     batch, units, reporter = plan.config.evaluate.batch_tokens, plan.units, plan.reporter
     text = {
-        entry.language: model_bits(subject, entry, plan.window, plan.stride, batch, units, role, reporter)
+        entry.language: model_bits(subject, entry, plan.window, stride, batch, units, role, reporter)
         for entry in plan.texts
         if entry.documents
     }

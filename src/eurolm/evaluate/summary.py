@@ -35,6 +35,8 @@ def notes(
             )
     if config.model.use is not None:
         said.append(f"The untrained rows are the model training started from ({config.model.use}).")
+    elif texts:
+        said.append("The untrained model read the held-out text in windows without overlap.")
     unread = [task.name for task in tasks if task.reviewed_by is None]
     if unread:
         said.append(f"No speaker of the language has reviewed the items of {', '.join(unread)}.")

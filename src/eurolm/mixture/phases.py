@@ -69,8 +69,7 @@ def build_phases(
         available = rows[config.row_tokens]
         counts, unseen = _counts(number, config, sources, available)
         notes.extend(unseen)
-        steps = math.ceil(config.tokens / (config.row_tokens * config.batch_rows))
-        samples = steps * config.batch_rows
+        steps, samples = config.steps, config.samples
         before = drawn.get(config.row_tokens, np.zeros(len(sources), np.int64))
         phase = Phase(number, config.row_tokens, config.batch_rows, sample, samples, step, token, counts, before)
         draws = _draws(phase, seed)

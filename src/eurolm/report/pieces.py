@@ -1,26 +1,22 @@
 """Sentences cut into the pieces that tokens cover, by the run's tokenizer and by others found on this machine.
 
-A character that no single token holds stays whole: its piece counts the tokens it took. Mistral's current vocabulary
+A character that no single token holds stays whole: its piece counts the tokens it took. Mistral 7B's vocabulary
 is read from the data files of the `mistral-common` package, without importing it and without the network.
 """
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from eurolm.errors import EurolmError, InputError
 from eurolm.tokenizer.load import load
 
-HOW_TO_GET_MISTRAL = "pip install --no-deps mistral-common tiktoken"
+HOW_TO_GET_MISTRAL = "pip install --no-deps mistral-common"
 """Without its dependencies: they pin numpy below what torch environments carry, and only the data file is read."""
 
 
@@ -78,47 +74,21 @@ def from_sentencepiece(path: Path, name: str) -> Splitter:
     return Splitter(name, processor.vocab_size(), split)
 
 
-def from_tekken(path: Path, name: str) -> Splitter:
-    """A `tekken.json` of Mistral: ranks for tiktoken. Raises InputError where it is not readable."""
-    try:
-        tiktoken: Any = import_module("tiktoken")
-        value = orjson.loads(path.read_bytes())
-        size = value["config"]["default_vocab_size"]
-        entries = value["vocab"][: size - value["config"]["default_num_special_tokens"]]
-        encoding = tiktoken.Encoding(
-            path.stem,
-            pat_str=value["config"]["pattern"],
-            mergeable_ranks={base64.b64decode(entry["token_bytes"]): entry["rank"] for entry in entries},
-            special_tokens={},
-        )
-    except ImportError:
-        raise InputError(f"{path} needs tiktoken: pip install tiktoken.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not a tekken vocabulary: {error!r}.") from None
-
-    def split(text: str) -> list[Piece]:
-        return by_bytes(encoding.decode_single_token_bytes(token) for token in encoding.encode_ordinary(text))
-
-    return Splitter(name, size, split)
-
-
 def from_path(path: Path) -> Splitter:
-    """Whatever tokenizer `report.compare_tokenizers` names: a directory, `*.model` or `tekken*.json`."""
+    """Whatever tokenizer `report.compare_tokenizers` names: a directory or a SentencePiece file."""
     if path.is_dir():
         return from_directory(path, path.name)
-    if path.suffix == ".json":
-        return from_tekken(path, path.stem)
     return from_sentencepiece(path, path.parent.name or path.name)
 
 
 def mistral() -> Splitter | None:
-    """The newest vocabulary that `mistral-common` carries; null where it or tiktoken is not installed."""
+    """The 32k vocabulary of Mistral 7B, which many continue from, as `mistral-common` carries it; null without it."""
     package = find_spec("mistral_common")
-    if package is None or find_spec("tiktoken") is None:
-        return None
-    folders = [Path(place) / "data" for place in package.submodule_search_locations or []]
-    files = sorted(path for folder in folders for path in folder.glob("tekken_*.json"))
-    return from_tekken(files[-1], "Mistral Tekken") if files else None
+    for place in (package.submodule_search_locations or []) if package else []:
+        file = Path(place) / "data" / "tokenizer.model.v1"
+        if file.is_file():
+            return from_sentencepiece(file, "Mistral 7B")
+    return None
 
 
 def others(configured: Iterable[Path]) -> tuple[list[Splitter], list[str]]:

@@ -20,7 +20,7 @@ def write_report(run_dir: Path, config: Config, reporter: Reporter) -> Path:
     """
     files = read_run(run_dir, config)
     lines = files.lines(METRICS)
-    went = course(lines, config.mixture.phases) if lines else None
+    went = course(lines, config.mixture) if lines else None
     figures = headline(config.name, files, went)
     page = run_dir / "report" / "index.html"
     write_json(page.with_name("report.json"), figures.as_json())

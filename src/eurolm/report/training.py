@@ -13,7 +13,7 @@ from itertools import accumulate
 from statistics import median
 from typing import Any
 
-from eurolm.config.tokens import PhaseConfig
+from eurolm.config.tokens import MixtureConfig
 
 SMOOTHING_SHARE = 0.02
 """Reach of the smoothed loss to either side, as a share of the steps shown."""
@@ -26,7 +26,7 @@ Points = list[tuple[float, float]]
 class Course:
     """Training as it went: log lines in the order of their steps."""
 
-    phases: Sequence[PhaseConfig]
+    mixture: MixtureConfig
     steps: list[dict[str, Any]]
     validations: list[dict[str, Any]]
     resumes: list[dict[str, Any]]
@@ -35,7 +35,7 @@ class Course:
     def tokens_at(self, line: dict[str, Any]) -> float | None:
         """Tokens trained on when the line was written; null for a line without `samples`."""
         samples = number(line.get("samples"))
-        return None if samples is None else tokens_of(samples, self.phases)
+        return None if samples is None else self.mixture.tokens_of(samples)
 
     def points(self, name: str) -> Points:
         """One field of the steps that have it, along tokens."""
@@ -52,7 +52,7 @@ class Course:
         return list(dict.fromkeys(language for line in self.validations for language in _scores(line)))
 
 
-def course(lines: Sequence[dict[str, Any]], phases: Sequence[PhaseConfig]) -> Course:
+def course(lines: Sequence[dict[str, Any]], mixture: MixtureConfig) -> Course:
     """Order the lines of `metrics.jsonl`."""
     events: dict[str, dict[int, dict[str, Any]]] = {"step": {}, "validation": {}, "skip": {}}
     for line in lines:
@@ -61,23 +61,12 @@ def course(lines: Sequence[dict[str, Any]], phases: Sequence[PhaseConfig]) -> Co
             events[str(kind)][step] = line
     ordered = {kind: [found[step] for step in sorted(found)] for kind, found in events.items()}
     return Course(
-        phases=phases,
+        mixture=mixture,
         steps=ordered["step"],
         validations=ordered["validation"],
         skips=ordered["skip"],
         resumes=[line for line in lines if line.get("event") == "resume"],
     )
-
-
-def tokens_of(samples: float, phases: Sequence[PhaseConfig]) -> float:
-    """Tokens = rows × row length, phase by phase; rows beyond the last phase have its row length."""
-    tokens, left = 0.0, samples
-    for place, phase in enumerate(phases):
-        step_tokens = phase.row_tokens * phase.batch_rows
-        rows = -(-phase.tokens // step_tokens) * phase.batch_rows
-        here = left if place == len(phases) - 1 else min(left, rows)
-        tokens, left = tokens + here * phase.row_tokens, left - here
-    return tokens
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
