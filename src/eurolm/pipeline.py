@@ -53,6 +53,7 @@ def execute(loaded: LoadedConfig, selection: Selection, accepted: tuple[str, ...
     config = loaded.config
     os.umask(int(config.run.umask, 8))
     run = Run(config, loaded.path, reporter)
+    check_early(config)
     _open_directory(run, loaded)
     guard_training(run, accepted)
     makers: dict[str, Callable[[Run, bool], Artifact | None]] = {
@@ -73,6 +74,25 @@ def execute(loaded: LoadedConfig, selection: Selection, accepted: tuple[str, ...
         elif stage in run.artifacts:
             reporter.say(f"{stage:<10} finished before", stage=stage)
     return run
+
+
+def check_early(config: Config) -> None:
+    """What can be known before the first stage costs anything. Raises ConfigError."""
+    from eurolm.model.size import check_shape
+    from eurolm.tasks.load import load_task
+    from eurolm.train.batching import check_batches
+
+    for name in config.evaluate.tasks:
+        load_task(name)
+    if config.model.use is None:
+        check_shape(config.model)
+        longest = max((phase.row_tokens for phase in config.mixture.phases), default=0)
+        if longest > config.model.max_position_tokens:
+            raise ConfigError(
+                f"model.max_position_tokens = {config.model.max_position_tokens:,} is less than the longest rows of "
+                f"mixture.phases, {longest:,} tokens. Set it to {longest:,} or more, or shorten the rows."
+            )
+    check_batches(config.mixture, config.train)
 
 
 def _open_directory(run: Run, loaded: LoadedConfig) -> None:

@@ -38,6 +38,8 @@ def corpus_of(workspace: Workspace, name: str, data: bytes) -> None:
         ("mixture.phases.0.weights={lv_txet: 1}", "lv_text"),
         ("model.attention_heads=3", "attention_heads"),
         ("evaluate.tasks=[scala-lt]", "scala-lt"),
+        ("mixture.phases.0.row_tokens=512", "model.max_position_tokens"),
+        ("mixture.phases.0.batch_rows=7", "Nearest: 6 or 8"),
     ],
 )
 def test_config_that_cannot_work(small_workspace: Workspace, change: str, expected: str) -> None:

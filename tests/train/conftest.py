@@ -15,6 +15,7 @@ from tests.train.driver import preloaded_context, start_attempt
 from eurolm.config.model import Config
 from eurolm.config.tokens import TokenizerConfig, TokensConfig
 from eurolm.console import Reporter
+from eurolm.errors import MachineError
 from eurolm.tokenizer.stage import build_tokenizer
 from eurolm.tokens.packing import build_packs
 from eurolm.tokens.stage import encode_corpus
@@ -121,6 +122,16 @@ def undisturbed(context: Any, data: Data, tmp_path_factory: pytest.TempPathFacto
 def copied(undisturbed: Path, run_dir: Path) -> Callable[[], Path]:
     """A copy of the undisturbed run that a test may change."""
     return lambda: Path(shutil.copytree(undisturbed, run_dir))
+
+
+def need_muon() -> None:
+    """Skip where the installed DeepSpeed's Muon is refused by eurolm (0.18.2)."""
+    from eurolm.train.optimizer import muon_class
+
+    try:
+        muon_class()
+    except MachineError as error:
+        pytest.skip(str(error))
 
 
 def losses(run_dir: Path) -> list[tuple[int, str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.train.conftest import ROWS, STEPS, Data, losses, validations
+from tests.train.conftest import ROWS, STEPS, Data, losses, need_muon, validations
 from tests.train.driver import Attempt, start_attempt
 
 from eurolm.train import staging
@@ -77,6 +77,7 @@ def test_killed_and_resumed_equals_undisturbed(
 
 
 def test_muon_resumes_exactly(context: Any, data: Data, run_dir: Path) -> None:
+    need_muon()
     muon = {"name": "muon", "learning_rate": 5e-3, "muon_learning_rate": 0.02, "weight_decay": 0.01}
     reference = run_dir.with_name("reference")
     assert start_attempt(context, data.inputs(reference, optimizer=muon)).wait()["worked"]

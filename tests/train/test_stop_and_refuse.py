@@ -121,9 +121,7 @@ def test_a_checkpoint_of_another_training_is_refused_and_kept(data: Data, copied
         (2, 3, r"train.ranks 2 × train.micro_batch_rows 3 = 6. Nearest: 6 or 12"),
     ],
 )
-def test_an_indivisible_batch_is_refused(
-    ranks: int, micro: int | None, said: str, data: Data, run_dir: Path
-) -> None:
+def test_an_indivisible_batch_is_refused(ranks: int, micro: int | None, said: str, data: Data, run_dir: Path) -> None:
     with pytest.raises(ConfigError, match=said):
         run_training(data.inputs(run_dir, ranks=ranks, micro_batch_rows=micro), QUIET)
     assert list(run_dir.iterdir()) == []

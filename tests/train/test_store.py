@@ -103,9 +103,7 @@ def test_the_copier_copies_over_file_systems_byte_for_byte(tmp_path: Path) -> No
     carry(Order(str(source / "engine"), str(root / "engine"), str(root), str(part), str(source)))
     copy = root / "engine" / "deep" / "a.bin"
     assert copy.read_bytes() == content
-    assert json.loads(part.read_text()) == {
-        "engine/deep/a.bin": {"sha256": sha256_file(copy), "bytes": len(content)}
-    }
+    assert json.loads(part.read_text()) == {"engine/deep/a.bin": {"sha256": sha256_file(copy), "bytes": len(content)}}
     assert not source.exists()
 
 

@@ -55,7 +55,7 @@ class OptimizerConfig(Section):
     weight_decay: Output[float] = Field(default=0.1, ge=0)
     """Decoupled weight decay of matrices; vectors and embeddings have none."""
     gradient_clip: Output[float] = Field(default=1.0, gt=0)
-    """Greatest global gradient norm."""
+    """Greatest global gradient norm. Unused with `muon`, whose updates have a fixed size."""
 
 
 class ScheduleConfig(Section):

@@ -50,14 +50,15 @@ def build_optimizer(model: Any, config: OptimizerConfig) -> torch.optim.Optimize
         parameter.use_muon = False  # type: ignore[attr-defined]
     muon = {"params": matrices, "lr": config.muon_learning_rate, "momentum": MUON_MOMENTUM, "use_muon": True, **decay}
     # Newton–Schulz in bf16; the "gram" variant is fp16, which CPUs multiply slowly.
-    return _muon_class()(
+    return muon_class()(
         [{**muon, "ns_method": "standard"}, {**plain, "use_muon": False}],
         adam_optimizer=torch.optim.AdamW,
         adam_optimizer_kwargs={"fused": True},
     )
 
 
-def _muon_class() -> Any:
+def muon_class() -> Any:
+    """DeepSpeed's Muon. Raises MachineError where a skipped step would leave NaN in its momentum."""
     import deepspeed
     from deepspeed.runtime.zero.muon.muon_optimizer import MuonWithAuxAdam
     from deepspeed.runtime.zero.stage_1_and_2 import DeepSpeedZeroOptimizer

@@ -57,9 +57,7 @@ def complete(checkpoints: Path) -> list[Path]:
     return sorted(path for path in checkpoints.iterdir() if re.fullmatch(r"step-\d{8,}", path.name))
 
 
-def newest_verified(
-    checkpoints: Path, fingerprint: str, ranks: int, warn: Callable[[str], None]
-) -> Checkpoint | None:
+def newest_verified(checkpoints: Path, fingerprint: str, ranks: int, warn: Callable[[str], None]) -> Checkpoint | None:
     """The newest checkpoint whose files match its manifest; None where there is none.
 
     Damaged ones are passed over and named through `warn`. Raises ConfigError for a checkpoint of another training
