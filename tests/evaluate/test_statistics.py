@@ -83,15 +83,15 @@ def test_studentised_bootstrap_covers_skewed_text() -> None:
     assert 0.92 <= covered / 300 <= 0.99
 
 
-def scored(good: float, bad: float, good_bytes: int, bad_bytes: int) -> tuple[TextScore, TextScore]:
-    return TextScore(good, good_bytes, 3), TextScore(bad, bad_bytes, 3)
+def scored(good: float, bad: float, good_bytes: int, bad_bytes: int, more: int = 0) -> tuple[TextScore, TextScore]:
+    return TextScore(good, good_bytes, 3), TextScore(bad, bad_bytes, 3 + more)
 
 
 def test_pair_figures_by_hand() -> None:
     task = load_task("scala-lv")
     found = [Item(str(place), "g", "b", str(place)) for place in range(5)]
     own = [
-        scored(-10, -12, 20, 20),  # right
+        scored(-10, -12, 20, 20, 1),  # right, and one token fewer
         scored(-10, -9, 20, 20),  # wrong
         scored(-10, -10, 20, 20),  # tie
         scored(-10, -9, 20, 10),  # wrong summed, right per byte (−0.5 against −0.9)
@@ -105,5 +105,6 @@ def test_pair_figures_by_hand() -> None:
     assert figures.baselines.shortest == 0.5
     assert figures.baselines_all.shortest == pytest.approx((0.5 * 3 + 0 + 1) / 5)
     assert figures.baselines.untrained == 1.0
+    assert figures.baselines.fewest_tokens == pytest.approx((1 + 0.5 + 0.5) / 3)
     assert figures.above_baseline is None
     assert math.isclose(figures.baselines.uniform, 0.5)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from eurolm.errors import ConfigError
+from eurolm.errors import ConfigError, NumericsError
 from eurolm.scoring.bits_per_byte import bits_per_byte, document_rows, score_documents
 from eurolm.scoring.loglikelihood import IGNORED
 from eurolm.tokenizer.load import LoadedTokenizer
@@ -94,3 +94,24 @@ def test_empty_text_costs_nothing(model: Any, tokenizer: LoadedTokenizer) -> Non
 def test_impossible_strides_are_refused(model: Any, tokenizer: LoadedTokenizer, stride: int) -> None:
     with pytest.raises(ConfigError, match=f"stride_tokens = {stride} must lie between 1 and the window of 64"):
         score_documents(model, tokenizer, ["abc"], 64, stride, 64)
+
+
+def test_threads_change_nothing_and_pass_errors_on(
+    model: Any, tokenizer: LoadedTokenizer, documents: list[str]
+) -> None:
+    short = [document[:1000] for document in documents]
+    model.train()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        alone = score_documents(model, tokenizer, short, WINDOW, STRIDE, 512)
+        assert score_documents(model, tokenizer, short, WINDOW, STRIDE, 512, workers=3) == alone
+        assert model.training
+        model.model.norm.weight.data[0] = float("nan")
+        with pytest.raises(NumericsError, match="not finite"):
+            score_documents(model, tokenizer, short, WINDOW, STRIDE, 512, workers=3)
+        assert model.training
+    finally:
+        torch.set_num_threads(threads)
+        model.model.norm.weight.data[0] = 1.0
+        model.eval()

@@ -1,12 +1,14 @@
 """Minimal pairs: how often a model prefers the good side, and how often one would without knowing the language.
 
 The headline counts summed log-probability on pairs whose sides have equally many UTF-8 bytes. On the other pairs
-length alone decides much: taking the shorter side is right in 22 % of ScaLA-lv (words deleted) and 81 % of
-inflection-swap-et.
+length alone decides much: taking the shorter side is right in 23 % of ScaLA-lv (words deleted) and 81 % of
+inflection-swap-et. Even at equal length tokens tell: with a vocabulary of 4,096, taking the side with fewer is right
+in 63 % of inflection-swap-et, and random weights do as well as that.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +39,7 @@ def model_pairs(
                 [(item.good, item.bad) for item in found],
                 batch_tokens,
                 lambda share: progress.advance(100 * share),
+                subject.device.workers,
             )
         return [[good.log2_probability, good.tokens, bad.log2_probability, bad.tokens] for good, bad in scores]
 
@@ -73,6 +76,12 @@ def shortest(pair: Scored) -> float:
     return _point(-good.bytes, -bad.bytes)
 
 
+def fewest_tokens(pair: Scored) -> float:
+    """The same for taking the side with fewer tokens."""
+    good, bad = pair
+    return _point(-good.tokens, -bad.tokens)
+
+
 def accuracy(points: Sequence[float], clusters: Sequence[str]) -> Accuracy:
     """Mean of points 1, 0.5 (tie) and 0, with its interval."""
     if not points:
@@ -90,7 +99,7 @@ def pair_score(task: Task, found: Sequence[Item], own: Sequence[Scored], before:
     clusters = [item.cluster for item in found]
     headline = accuracy([summed(own[index]) for index in equal], [clusters[index] for index in equal])
     baselines = _baselines([own[index] for index in equal], [before[index] for index in equal])
-    best = max(value for value in (baselines.uniform, baselines.shortest, baselines.untrained) if value is not None)
+    best = max(value for value in dataclasses.astuple(baselines) if value is not None)
     return PairScore(
         language=task.language,
         kind=task.kind,
@@ -133,11 +142,12 @@ def write_items(path: Path, found: Sequence[Item], own: Sequence[Scored], before
 
 def _baselines(own: Sequence[Scored], before: Sequence[Scored]) -> Baselines:
     if not own:
-        return Baselines(0.5, None, None)
+        return Baselines(0.5, None, None, None)
     return Baselines(
         uniform=0.5,
         shortest=sum(map(shortest, own)) / len(own),
         untrained=sum(map(summed, before)) / len(before),
+        fewest_tokens=sum(map(fewest_tokens, own)) / len(own),
     )
 
 

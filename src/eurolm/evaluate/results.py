@@ -71,11 +71,16 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Baselines:
-    """Accuracies without knowing the language. `shortest` takes the side with fewer UTF-8 bytes, a tie counts half."""
+    """Accuracies without knowing the language."""
 
     uniform: float
     shortest: float | None
+    """Taking the side with fewer UTF-8 bytes; a tie counts half."""
     untrained: float | None
+    """The model before its first step."""
+    fewest_tokens: float | None = None
+    """Taking the side this model's tokenizer cuts into fewer tokens; a tie counts half. Equal bytes do not mean equal
+    tokens, and a rare word form has more of them."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,15 @@ from eurolm.corpus.documents import languages, shards
 from eurolm.errors import ConfigError, InputError
 from eurolm.evaluate.pairs import Scored, model_pairs, pair_score, write_items
 from eurolm.evaluate.results import SCHEMA, LanguageScore, PairScore, Results, Settings, write_results
-from eurolm.evaluate.subject import Device, Subject, all_cores, choose_device, parameter_count, trained, untrained
+from eurolm.evaluate.subject import (
+    Device,
+    Subject,
+    choose_device,
+    one_thread_per_worker,
+    parameter_count,
+    trained,
+    untrained,
+)
 from eurolm.evaluate.summary import notes, tell
 from eurolm.evaluate.text import HeldoutText, choose_text, language_score, model_bits, ngram_bits, write_documents
 from eurolm.evaluate.units import Units
@@ -71,12 +79,12 @@ def run_evaluation(
     subject, start = trained(model, tokenizer, device), untrained(config.model, tokenizer, device)
     plan = _plan(config, tokenizer, corpus, units, reporter)
     _check_context(plan.window, model)
-    with all_cores() as threads:
+    with one_thread_per_worker():
         own = _score(subject, "trained", plan.stride, plan)
         # Random weights make nothing of context: windows without overlap give the same figure in half the time.
         before = _score(start, "untrained", plan.stride if config.model.use else plan.window, plan)
         counted = _count(corpus, plan)
-        settings = _settings(plan, device, threads)
+        settings = _settings(plan, device)
     results = Results(
         schema=SCHEMA,
         model_sha256=subject.identity,
@@ -172,7 +180,7 @@ def _tasks(place: Path, plan: Plan, own: ModelScores, before: ModelScores) -> di
     return found
 
 
-def _settings(plan: Plan, device: Device, threads: int) -> Settings:
+def _settings(plan: Plan, device: Device) -> Settings:
     return Settings(
         window_tokens=plan.window,
         stride_tokens=plan.stride,
@@ -185,6 +193,6 @@ def _settings(plan: Plan, device: Device, threads: int) -> Settings:
         device_name=device.name,
         attention="sdpa",
         batch_tokens=plan.config.evaluate.batch_tokens,
-        threads=threads,
+        threads=device.workers,
         versions=versions(("eurolm", *LIBRARIES)),
     )

@@ -31,6 +31,8 @@ class Device:
     device: torch.device
     dtype: torch.dtype
     name: str
+    workers: int
+    """Batches scored at once: one per core on a CPU, one on an accelerator."""
 
     @property
     def dtype_name(self) -> str:
@@ -46,10 +48,10 @@ def choose_device() -> Device:
     """
     if torch.cuda.is_available():
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
-        return Device(torch.device("cuda"), torch.bfloat16 if fast else torch.float32, torch.cuda.get_device_name())
+        return Device(torch.device("cuda"), torch.bfloat16 if fast else torch.float32, torch.cuda.get_device_name(), 1)
     flags, model_name = _cpu()
     dtype = torch.bfloat16 if flags & BF16_FLAGS else torch.float32
-    return Device(torch.device("cpu"), dtype, model_name)
+    return Device(torch.device("cpu"), dtype, model_name, cores())
 
 
 @dataclass
@@ -110,12 +112,12 @@ def parameter_count(path: Path) -> int:
 
 
 @contextmanager
-def all_cores() -> Iterator[int]:
-    """Let torch use every core this process may use; its setting is restored. Yields the number of threads."""
+def one_thread_per_worker() -> Iterator[None]:
+    """Let torch compute with one core per thread while batches are spread over threads; its setting is restored."""
     before = torch.get_num_threads()
-    torch.set_num_threads(cores())
+    torch.set_num_threads(1)
     try:
-        yield cores()
+        yield
     finally:
         torch.set_num_threads(before)
 

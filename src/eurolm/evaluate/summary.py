@@ -58,7 +58,8 @@ def tell(results: Results, reporter: Reporter) -> None:
         shown = "n/a" if best.value is None else f"{best.value:.3f}{_range(best.low, best.high)}"
         reporter.say(
             f"  {name}: {shown} on {best.items:,} pairs of equal length "
-            f"(untrained {_figure(task.baselines.untrained)}, chance 0.500); all {_figure(task.all.value)}"
+            f"(untrained {_figure(task.baselines.untrained)}, fewest tokens {_figure(task.baselines.fewest_tokens)}, "
+            f"chance 0.500); all {_figure(task.all.value)}"
         )
 
 

@@ -82,6 +82,7 @@ def model_bits(
                 stride,
                 batch_tokens,
                 lambda share: task.advance(100 * share),
+                subject.device.workers,
             )
         return [[score.bits, score.tokens] for score in scores]
 

@@ -41,11 +41,12 @@ def score_documents(
     stride: int,
     batch_tokens: int,
     advance: Callable[[float], None] | None = None,
+    workers: int = 1,
 ) -> list[DocumentScore]:
     """Score each text under `model` (any dtype and device), in the order given.
 
-    `window` and `stride` in tokens, `batch_tokens` padded tokens per forward pass. `advance` is called with
-    the share of the work just done. Raises ConfigError unless 1 ≤ stride ≤ window.
+    `window` and `stride` in tokens, `batch_tokens` padded tokens per forward pass, `workers` passes at once. `advance`
+    is called with the share of the work just done. Raises ConfigError unless 1 ≤ stride ≤ window.
     """
     encoded = encode(tokenizer, texts)
     rows: list[ScoredRow] = []
@@ -55,7 +56,7 @@ def score_documents(
             rows.append(row)
             owners.append(owner)
     bits = np.zeros(len(texts), np.float64)
-    for owner, scores in zip(owners, row_logprobs(model, rows, batch_tokens, advance), strict=True):
+    for owner, scores in zip(owners, row_logprobs(model, rows, batch_tokens, advance, workers), strict=True):
         bits[owner] -= scores.sum(dtype=np.float64) / math.log(2)
     return [
         DocumentScore(float(cost), len(text.encode()), len(ids))

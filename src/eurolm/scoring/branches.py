@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from eurolm.scoring.loglikelihood import IGNORED, batches_by_length, token_logprobs
+from eurolm.scoring.loglikelihood import IGNORED, batches_by_length, evaluating, token_logprobs
+from eurolm.scoring.workers import over_batches
 
 MASKED_ATTENTION = ("eager", "sdpa")
 """Attention kernels of transformers that take a mask of any shape."""
@@ -34,31 +35,37 @@ class BranchedRow:
 
 
 def branched_logprobs(
-    model: Any, rows: Sequence[BranchedRow], eod_id: int, batch_tokens: int, advance: Callable[[float], None] | None
+    model: Any,
+    rows: Sequence[BranchedRow],
+    eod_id: int,
+    batch_tokens: int,
+    advance: Callable[[float], None] | None = None,
+    workers: int = 1,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Float32 log-probabilities of every token of both texts of each row, in the order of `rows`.
 
-    Equal to scoring the texts apart. `advance` is called with the share of all tokens just done.
+    Equal to scoring the texts apart. `workers` batches run at once; `advance` is called with the share of all tokens
+    just done.
     """
     device = next(model.parameters()).device
-    total = sum(row.length for row in rows)
-    results: list[tuple[np.ndarray, np.ndarray]] = [(np.empty(0), np.empty(0))] * len(rows)
-    for batch in batches_by_length([row.length for row in rows], batch_tokens):
-        chosen = [rows[index] for index in batch]
-        inputs, targets, positions, mask = _tables(chosen, eod_id)
-        scores = token_logprobs(
-            model,
-            torch.from_numpy(inputs).to(device),
-            torch.from_numpy(positions).to(device),
-            torch.from_numpy(targets).to(device),
-            torch.from_numpy(mask).to(device),
+    total = max(1, sum(row.length for row in rows))
+
+    def score(batch: list[int]) -> np.ndarray:
+        inputs, targets, positions, mask = (
+            torch.from_numpy(table).to(device) for table in _tables([rows[index] for index in batch], eod_id)
         )
-        table = scores.cpu().numpy()
-        for place, (index, row) in enumerate(zip(batch, chosen, strict=True)):
-            first, branch = np.split(table[place, : row.length], [len(row.first)])
-            results[index] = (first.copy(), np.concatenate((first[: row.shared], branch)))
-        if advance is not None:
-            advance(sum(row.length for row in chosen) / max(total, 1))
+        return token_logprobs(model, inputs, positions, targets, mask).cpu().numpy()
+
+    results: list[tuple[np.ndarray, np.ndarray]] = [(np.empty(0), np.empty(0))] * len(rows)
+    batches = batches_by_length([row.length for row in rows], batch_tokens)
+    with evaluating(model):
+        for batch, table in over_batches(score, batches, workers):
+            for place, index in enumerate(batch):
+                row = rows[index]
+                first, branch = np.split(table[place, : row.length], [len(row.first)])
+                results[index] = (first.copy(), np.concatenate((first[: row.shared], branch)))
+            if advance is not None:
+                advance(sum(rows[index].length for index in batch) / total)
     return results
 
 

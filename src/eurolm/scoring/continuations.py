@@ -37,14 +37,16 @@ def score_pairs(
     pairs: Sequence[tuple[str, str]],
     batch_tokens: int,
     advance: Callable[[float], None] | None = None,
+    workers: int = 1,
 ) -> list[tuple[TextScore, TextScore]]:
-    """Both sides of every pair, in order. `advance` is called with the share of the work just done.
+    """Both sides of every pair, in order. `workers` batches run at once; `advance` is called with the share of the work
+    just done.
 
     Raises InputError for a text longer than the model's declared context.
     """
     encoded = encode(tokenizer, [text for pair in pairs for text in pair])
     _check_lengths(encoded, getattr(model.config, "max_position_embeddings", None))
-    scores = _together(model, encoded, tokenizer.eod_id, batch_tokens, advance)
+    scores = _together(model, encoded, tokenizer.eod_id, batch_tokens, advance, workers)
     sums = [float(score.sum(dtype=np.float64) / math.log(2)) for score in scores]
     results = [
         TextScore(value, len(text.encode()), len(ids))
@@ -61,18 +63,24 @@ def shared_prefix(first: np.ndarray, second: np.ndarray) -> int:
 
 
 def _together(
-    model: Any, encoded: Sequence[np.ndarray], eod_id: int, batch_tokens: int, advance: Callable[[float], None] | None
+    model: Any,
+    encoded: Sequence[np.ndarray],
+    eod_id: int,
+    batch_tokens: int,
+    advance: Callable[[float], None] | None,
+    workers: int,
 ) -> list[np.ndarray]:
     """Log-probabilities of each text's tokens; pairs share a row where the attention kernel takes a mask."""
     # Only eager and SDPA attention do; others (FlashAttention) would ignore it.
     if getattr(model.config, "_attn_implementation", None) not in MASKED_ATTENTION:
         rows = [ScoredRow(np.concatenate(([eod_id], ids[:-1])), ids) for ids in encoded]
-        return row_logprobs(model, rows, batch_tokens, advance)
+        return row_logprobs(model, rows, batch_tokens, advance, workers)
     branched = [
         BranchedRow(first, second, shared_prefix(first, second))
         for first, second in zip(encoded[::2], encoded[1::2], strict=True)
     ]
-    return [side for pair in branched_logprobs(model, branched, eod_id, batch_tokens, advance) for side in pair]
+    scored = branched_logprobs(model, branched, eod_id, batch_tokens, advance, workers)
+    return [side for pair in scored for side in pair]
 
 
 def _check_lengths(encoded: Sequence[np.ndarray], limit: int | None) -> None:

@@ -18,6 +18,7 @@ import torch
 from torch.nn.functional import cross_entropy, linear
 
 from eurolm.errors import InputError, NumericsError
+from eurolm.scoring.workers import over_batches
 
 IGNORED = -100
 """Target that is not scored (the convention of torch's cross-entropy)."""
@@ -84,33 +85,49 @@ def token_logprobs(
 
 
 def row_logprobs(
-    model: Any, rows: Sequence[ScoredRow], batch_tokens: int, advance: Callable[[float], None] | None = None
+    model: Any,
+    rows: Sequence[ScoredRow],
+    batch_tokens: int,
+    advance: Callable[[float], None] | None = None,
+    workers: int = 1,
 ) -> list[np.ndarray]:
     """Float32 log-probabilities of every row's targets (0 where -100), in the order of `rows`.
 
-    Rows of like length run together, at most `batch_tokens` padded tokens at a time (one row at least). Padding stands
-    at the right, where a causal model cannot see it. `advance` is called with the share of all tokens just done.
+    Rows of like length run together, at most `batch_tokens` padded tokens at a time (one row at least), `workers`
+    batches at once. Padding stands at the right, where a causal model cannot see it. `advance` is called with the
+    share of all tokens just done.
     """
     device = next(model.parameters()).device
-    total = sum(len(row.inputs) for row in rows)
-    results: list[np.ndarray] = [np.empty(0, np.float32)] * len(rows)
-    for batch in batches_by_length([len(row.inputs) for row in rows], batch_tokens):
-        width = max(len(rows[index].inputs) for index in batch)
-        inputs = np.zeros((len(batch), width), np.int64)
-        targets = np.full((len(batch), width), IGNORED, np.int64)
-        for place, index in enumerate(batch):
-            inputs[place, : len(rows[index].inputs)] = rows[index].inputs
-            targets[place, : len(rows[index].targets)] = rows[index].targets
-        positions = torch.arange(width, device=device).expand(len(batch), width)
+    total = max(1, sum(len(row.inputs) for row in rows))
+
+    def score(batch: list[int]) -> np.ndarray:
+        inputs, targets = _tables([rows[index] for index in batch])
+        positions = torch.arange(inputs.shape[1], device=device).expand(inputs.shape)
         scores = token_logprobs(
             model, torch.from_numpy(inputs).to(device), positions, torch.from_numpy(targets).to(device)
         )
-        table = scores.cpu().numpy()
-        for place, index in enumerate(batch):
-            results[index] = table[place, : len(rows[index].inputs)].copy()
-        if advance is not None:
-            advance(sum(len(rows[index].inputs) for index in batch) / max(total, 1))
+        return scores.cpu().numpy()
+
+    results: list[np.ndarray] = [np.empty(0, np.float32)] * len(rows)
+    batches = batches_by_length([len(row.inputs) for row in rows], batch_tokens)
+    with evaluating(model):
+        for batch, table in over_batches(score, batches, workers):
+            for place, index in enumerate(batch):
+                results[index] = table[place, : len(rows[index].inputs)].copy()
+            if advance is not None:
+                advance(sum(len(rows[index].inputs) for index in batch) / total)
     return results
+
+
+def _tables(rows: Sequence[ScoredRow]) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets [rows, longest], padded at the right."""
+    width = max(len(row.inputs) for row in rows)
+    inputs = np.zeros((len(rows), width), np.int64)
+    targets = np.full((len(rows), width), IGNORED, np.int64)
+    for place, row in enumerate(rows):
+        inputs[place, : len(row.inputs)] = row.inputs
+        targets[place, : len(row.targets)] = row.targets
+    return inputs, targets
 
 
 def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
