@@ -48,7 +48,9 @@ evaluate: {tasks: [scala-lv, inflection-swap-et], heldout_max_bytes: 8000, ngram
 
 def sample_documents(language: str, count: int) -> list[dict[str, Any]]:
     """The first `count` documents of the embedded sample, spread over its files."""
-    files = sorted(path for path in SAMPLE.rglob("*.jsonl.zst") if language in path.parts or path.name.startswith(language))
+    files = sorted(
+        path for path in SAMPLE.rglob("*.jsonl.zst") if language in path.parts or path.name.startswith(language)
+    )
     documents: list[dict[str, Any]] = []
     for path in files:
         with path.open("rb") as raw:
@@ -96,7 +98,9 @@ class Workspace:
 
     def contents(self, stage: str) -> list[str]:
         """Content hashes of all finished artifacts of a stage."""
-        return sorted(json.loads(path.read_text())["content"] for path in self.path.glob(f"store/{stage}/*/manifest.json"))
+        return sorted(
+            json.loads(path.read_text())["content"] for path in self.path.glob(f"store/{stage}/*/manifest.json")
+        )
 
     def metrics(self, name: str = "small") -> list[dict[str, Any]]:
         lines = (self.path / "runs" / name / "metrics.jsonl").read_text().splitlines()

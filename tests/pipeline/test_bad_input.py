@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import zstandard
-
 from tests.conftest import Workspace
 
 GOOD = {"id": "1", "text": "Saeima šodien pieņēma likumu par valsts valodu, un tas stājas spēkā nākamajā gadā."}
@@ -17,7 +16,8 @@ GOOD = {"id": "1", "text": "Saeima šodien pieņēma likumu par valsts valodu, u
 
 def lines(*records: object) -> bytes:
     return b"".join(
-        record if isinstance(record, bytes) else json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records
+        record if isinstance(record, bytes) else json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        for record in records
     )
 
 
@@ -92,9 +92,7 @@ def test_full_or_read_only_disk_exits_14(small_workspace: Workspace, option: str
     # A private mount namespace: works as root and, with user namespaces, without.
     place = tmp_path / "disk"
     place.mkdir()
-    script = (
-        f'mount -t tmpfs -o {option} tmpfs "$1" && shift && exec "$@"'
-    )
+    script = f'mount -t tmpfs -o {option} tmpfs "$1" && shift && exec "$@"'
     command = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", str(place)]
     answer = subprocess.run(
         [*command, sys.executable, "-m", "eurolm", "run", "small.yaml", "--until", "corpus", f"run.workspace={place}"],

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from tests.conftest import Workspace
 
 STAGES = ("corpus", "tokenizer", "tokens", "packs")
@@ -83,7 +82,9 @@ def test_foreign_tokenizer_and_megatron_shards(copy_of_finished: Workspace) -> N
         (copy_of_finished.path / "small.yaml")
         .read_text()
         .replace("name: small", "name: foreign")
-        .replace("tokenizer: {vocab_size: 1024, spare_tokens: 4}", "tokenizer: {use: hf-tokenizer}\ntokens: {use: megatron}")
+        .replace(
+            "tokenizer: {vocab_size: 1024, spare_tokens: 4}", "tokenizer: {use: hf-tokenizer}\ntokens: {use: megatron}"
+        )
     )
     copy_of_finished.run("run", "foreign.yaml")
     assert len(copy_of_finished.losses("foreign")) == 40

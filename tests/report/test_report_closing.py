@@ -76,12 +76,13 @@ def test_another_tokenizer_stands_beside(run_dir: Path, config: Config, tmp_path
     report = config.report.model_copy(
         update={
             "compare_tokenizers": [run_dir / "tokenizer", tmp_path / "absent.model"],
-            "token_sentences": ["Rīgā līst."],
         }
     )
     log = words(log_of(run_dir, config.model_copy(update={"report": report})))
-    count = len(load(run_dir / "tokenizer").encode("Rīgā līst."))
-    assert f"Sentence tokenizer {count} → {count} tokens" in log
+    counts = [len(load(run_dir / "tokenizer").encode(sentence.text)) for sentence in sentences(run_dir, config)]
+    assert len(counts) == 2
+    for language, count in zip(("Latvian", "Estonian"), counts, strict=True):
+        assert f"{language} tokenizer {count} → {count} tokens" in log
     assert "n/a: report.compare_tokenizers:" in log and "absent.model" in log
     assert HOW_TO_GET_MISTRAL not in log
 

@@ -97,7 +97,10 @@ def test_smoothing_neither_lags_nor_leaves_the_range() -> None:
 def test_a_log_with_gaps_has_no_total_time() -> None:
     lines = [{"event": "step", "step": step, "samples": step, "step_s": 1.0} for step in (10, 20)]
     assert summary(course(lines, MixtureConfig()))["step_seconds"] is None
-    assert summary(course([{**line, "step": 1 + n} for n, line in enumerate(lines)], MixtureConfig()))["step_seconds"] == 2.0
+    assert (
+        summary(course([{**line, "step": 1 + n} for n, line in enumerate(lines)], MixtureConfig()))["step_seconds"]
+        == 2.0
+    )
 
 
 def test_samples_are_ordered_by_step_and_a_later_line_counts() -> None:

@@ -38,8 +38,6 @@ class ReportConfig(Section):
 
     title: Observation[str | None] = None
     """Heading; null takes the run's name."""
-    token_sentences: Observation[list[str]] = []
-    """Sentences shown coloured by token."""
     compare_tokenizers: Observation[list[Path]] = []
     """Local Hugging Face tokenizer directories or SentencePiece files shown beside the run's own."""
 

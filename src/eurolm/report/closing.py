@@ -19,7 +19,7 @@ from eurolm.config.model import Config
 from eurolm.evaluate.results import Results
 from eurolm.report.inputs import RESULTS, SAMPLES, RunFiles, read_run
 from eurolm.report.numbers import between, fixed, language_name, percent, percent_between, whole
-from eurolm.report.scores import baselines, judgement, ngrams, verdict
+from eurolm.report.scores import BASELINES, baselines, judgement, ngrams, verdict
 from eurolm.report.tokenizer_view import cut_sentences
 from eurolm.report.training import prompts, share_label
 
@@ -78,7 +78,7 @@ def _tokens(run_dir: Path, config: Config, console: Console) -> None:
     _heading(console, "Tokens", sizes)
     for sentence in found["sentences"]:
         own, *others = sentence["cuts"]
-        label = Text(" " * INDENT).append(f"{sentence['language'] or 'Sentence'}  ", style="bold")
+        label = Text(" " * INDENT).append(f"{sentence['language']}  ", style="bold")
         for other in others:
             label.append(f"{other['name']} {other['tokens']} → ")
         console.print(label.append(f"{own['tokens']} tokens", style="bold cyan"), soft_wrap=True)
@@ -158,7 +158,7 @@ def _bits_table(results: Results) -> Table:
 
 
 def _pairs_table(results: Results) -> Table:
-    table = _table("", "pairs", "model", "95 % interval", "coin", "shorter", "untrained")
+    table = _table("", "pairs", "model", "95 % interval", "coin", "shorter", "fewer tokens", "untrained")
     for name, task in results.tasks.items():
         rows = baselines(task)
         table.add_row(
@@ -166,7 +166,7 @@ def _pairs_table(results: Results) -> Table:
             whole(task.headline.items),
             Text(percent(task.headline.value), style="bold cyan"),
             percent_between(task.headline.low, task.headline.high),
-            *(percent(rows.get(key)) for key in ("uniform", "shortest", "untrained")),
+            *(percent(rows.get(key)) for key in BASELINES),
         )
     return table
 

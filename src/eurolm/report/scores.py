@@ -13,6 +13,7 @@ from eurolm.evaluate.results import SCHEMA, LanguageScore, PairScore, Results
 BASELINES = {
     "uniform": "a coin",
     "shortest": "always the shorter side",
+    "fewest_tokens": "always the side with fewer tokens",
     "untrained": "the untrained model",
 }
 """Names of `Baselines` fields in words."""

@@ -13,7 +13,7 @@ from eurolm.report.scores import BASELINES, baselines, judgement, ngrams, verdic
 from eurolm.report.svg import COLOURS, render
 from eurolm.report.training import Course
 
-_MARKS = {"uniform": ("|", "muted"), "shortest": ("v", "s2"), "untrained": ("o", "s5")}
+_MARKS = {"uniform": ("|", "muted"), "shortest": ("v", "s2"), "fewest_tokens": ("^", "s3"), "untrained": ("o", "s5")}
 
 
 def language_courses(went: Course, results: Results | None) -> list[LanguageCourse]:

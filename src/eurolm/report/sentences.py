@@ -1,4 +1,4 @@
-"""The sentences shown cut into tokens: the configured ones, or one per language from text the model never saw.
+"""The sentences shown cut into tokens: one per language, from text the model never saw.
 
 The first held-out sentence of handy length is taken, in path and id order: nobody chose it for looking good.
 """
@@ -23,16 +23,14 @@ _HANDY = re.compile(r"[^\W\d_][^\W\d_,\- ]*(?:[ ,\-]+[^\W\d_]+)+[.!?]")
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence; `language` is null for configured ones."""
+    """A sentence of a language."""
 
-    language: str | None
+    language: str
     text: str
 
 
 def sentences(run_dir: Path, config: Config) -> list[Sentence]:
-    """What to show; empty for a run without held-out text and without configured sentences."""
-    if config.report.token_sentences:
-        return [Sentence(None, text) for text in config.report.token_sentences]
+    """What to show; empty for a run without held-out text."""
     found = []
     for language in heldout_languages(run_dir, config):
         text = _first_handy(run_dir / "corpus" / "heldout" / language)

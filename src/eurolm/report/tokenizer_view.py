@@ -62,7 +62,7 @@ def cut_sentences(run_dir: Path, config: Config) -> dict[str, Any]:
         return {"sentences": [], "problems": [str(error)], "hint": ""}
     beside, problems = others(config.report.compare_tokenizers)
     if not chosen:
-        problems.append("There is no held-out text and report.token_sentences is empty: no sentence to show.")
+        problems.append("There is no held-out text: no sentence to show.")
     return {
         "sentences": [_cut(sentence, [own, *beside]) for sentence in chosen],
         "problems": problems,
@@ -82,8 +82,7 @@ def _cut(sentence: Sentence, splitters: list[Splitter]) -> dict[str, Any]:
                 "pieces": [_tinted(number, piece) for number, piece in enumerate(pieces)],
             }
         )
-    language = language_name(sentence.language) if sentence.language else None
-    return {"language": language, "text": sentence.text, "cuts": cuts}
+    return {"language": language_name(sentence.language), "text": sentence.text, "cuts": cuts}
 
 
 def _tinted(number: int, piece: Piece) -> dict[str, Any]:
