@@ -254,7 +254,7 @@ def train_inputs(run: Run) -> TrainInputs:
 
 def evaluate(run: Run, may_build: bool) -> Artifact:
     """Score the trained model."""
-    from eurolm.evaluate.stage import RECIPE, run_evaluation
+    from eurolm.evaluate.results import RECIPE
 
     upstream = run.contents("corpus", "tokenizer", "train")
     fingerprint = fingerprint_of("evaluate", RECIPE, run.config.evaluate.output_fields(), upstream)
@@ -262,6 +262,8 @@ def evaluate(run: Run, may_build: bool) -> Artifact:
     if events(run.directory, "evaluated", fingerprint=fingerprint) and (place / "results.json").is_file():
         return _kept(run, "evaluate", Artifact(place, fingerprint))
     _require(run, "evaluate", may_build)
+    from eurolm.evaluate.stage import run_evaluation
+
     with lease(run.directory / "evaluate.lease"):
         run_evaluation(run.config, run.artifacts["train"].path, run.path("corpus"), run.directory, run.reporter)
     record(run.directory, "evaluated", fingerprint=fingerprint)

@@ -5,6 +5,7 @@ Moments are aimed by what a stage has left on disk (wall-clock kills mostly hit 
 
 from __future__ import annotations
 
+import glob
 import random
 import time
 from collections.abc import Callable
@@ -16,13 +17,18 @@ from tests.conftest import Workspace
 DATA_STAGES = ("corpus", "tokenizer", "tokens", "packs")
 
 
+def found(directory: Path, pattern: str) -> list[str]:
+    """Paths that match now. Not `Path.glob`, which raises when a directory is renamed while it looks."""
+    return glob.glob(str(directory / pattern))  # noqa: PTH207
+
+
 def seen(directory: Path, pattern: str, delay_s: float) -> Callable[[], bool]:
     """True `delay_s` after something new matching `pattern` first shows below `directory`."""
-    before = set(directory.glob(pattern))
+    before = set(found(directory, pattern))
     first: list[float] = []
 
     def moment() -> bool:
-        if not first and any(path not in before for path in directory.glob(pattern)):
+        if not first and any(path not in before for path in found(directory, pattern)):
             first.append(time.monotonic())
         return bool(first) and time.monotonic() - first[0] >= delay_s
 
@@ -46,7 +52,8 @@ def test_data_stages_survive_kills_with_the_same_bytes(
         deeper = seen(small_workspace.path / "store", f"{stage}/*.partial-*/*", rng.uniform(0.0, 0.1))
         kills[stage] += small_workspace.run_and_kill(deeper, "run", "small.yaml", "--until", "tokens")
     small_workspace.run("run", "small.yaml", "--until", "tokens")
-    assert sum(kills.values()) >= 4, kills
+    # The packs of so little text are made in milliseconds; a kill there is welcome but cannot be aimed.
+    assert all(kills[stage] for stage in ("corpus", "tokenizer", "tokens")), kills
     for stage in DATA_STAGES:
         assert small_workspace.contents(stage) == finished_workspace.contents(stage), (stage, kills)
 

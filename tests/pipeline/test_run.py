@@ -34,7 +34,7 @@ def test_all_six_stages_leave_their_results(finished_workspace: Workspace) -> No
     assert set(results["tasks"]) == {"scala-lv", "inflection-swap-et"}
     assert (run / "report" / "index.html").stat().st_size > 50_000
     losses = [line["loss"] for line in finished_workspace.metrics() if line["event"] == "step"]
-    assert len(losses) == 40 and losses[-1] < losses[0] - 1.0
+    assert len(losses) == 40 and losses[-1] < losses[0] - 0.5
 
 
 def test_again_is_a_no_op(copy_of_finished: Workspace) -> None:
@@ -109,7 +109,7 @@ def test_inspect_and_generate(finished_workspace: Workspace) -> None:
         assert "content" in finished_workspace.run("inspect", str(run / stage))
     for pattern in ("*.parquet", "*.idx"):
         shard = next((run / ("corpus" if "parquet" in pattern else "tokens")).resolve().rglob(pattern))
-        assert "document" in finished_workspace.run("inspect", str(shard))
+        assert ("rows" if "parquet" in pattern else "documents") in finished_workspace.run("inspect", str(shard))
     assert "learning_rate" in finished_workspace.run("inspect", str(run / "metrics.jsonl"))
     first = finished_workspace.run("generate", "small", "--prompt", "Rīgā", "--max-tokens", "6")
     assert first.startswith("Rīgā") and first == finished_workspace.run(

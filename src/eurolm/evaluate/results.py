@@ -15,6 +15,8 @@ from typing import Any
 from eurolm.artifacts.atomic import read_json, write_json
 from eurolm.errors import InputError
 
+RECIPE = 1
+"""Raised when the same model and text score differently; here, where looking it up loads no torch."""
 SCHEMA = 1
 RESULTS = "results.json"
 

@@ -35,7 +35,6 @@ from eurolm.tasks.items import Item, items
 from eurolm.tasks.load import Task, load_task
 from eurolm.tokenizer.load import LoadedTokenizer, load
 
-RECIPE: int = 1
 LIBRARIES: tuple[str, ...] = ("tokenizers", "torch", "transformers")
 
 

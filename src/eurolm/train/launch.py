@@ -53,6 +53,8 @@ def run_training(inputs: TrainInputs, reporter: Reporter, start: Starter = start
         inputs.run_dir / CHECKPOINTS, inputs.fingerprint, inputs.config.train.ranks, reporter.warn
     )
     _clean(inputs.run_dir, reporter)
+    for note in mixture.notes:
+        reporter.warn(note)
     step = found.progress.step if found else None
     cut_back(inputs.run_dir, step)
     if found:

@@ -66,8 +66,8 @@ def verdict(real: dict[int, str], again: dict[int, str], killed_at: int) -> str:
         first = differing[0]
         raise ProofError(
             f"killed training at step {killed_at} and resumed: {len(differing)} of {len(again)} losses differ, first "
-            f"at step {first}: {real.get(first)} in the run, {again[first]} in the copy. Was the run trained on another "
-            "CPU, another torch or another number of threads? Otherwise report this as a defect."
+            f"at step {first}: {real.get(first)} in the run, {again[first]} in the copy. Was the run trained on "
+            "another CPU, another torch or another number of threads? Otherwise report this as a defect."
         )
     return f"killed training at step {killed_at} and resumed: {len(again)} of {len(again)} losses identical bit for bit"
 
