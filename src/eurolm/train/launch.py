@@ -54,7 +54,7 @@ def run_training(inputs: TrainInputs, reporter: Reporter, start: Starter = start
     )
     _clean(inputs.run_dir, reporter)
     for note in mixture.notes:
-        reporter.warn(note)
+        reporter.say(f"  {note}")
     step = found.progress.step if found else None
     cut_back(inputs.run_dir, step)
     if found:
