@@ -18,7 +18,7 @@ from rich.text import Text
 from eurolm.config.model import Config
 from eurolm.evaluate.results import Results
 from eurolm.report.inputs import RESULTS, SAMPLES, RunFiles, read_run
-from eurolm.report.numbers import between, fixed, language_name, percent, percent_between, whole
+from eurolm.report.numbers import PERCENT, between, fixed, language_name, percent, percent_between, whole
 from eurolm.report.scores import BASELINES, baselines, judgement, ngrams, verdict
 from eurolm.report.tokenizer_view import cut_sentences
 from eurolm.report.training import prompts, share_label
@@ -128,7 +128,7 @@ def _scores(files: RunFiles, console: Console) -> None:
         if verdict(score):
             _paragraph(console, Text(f"{language_name(code)}: "), Text(verdict(score)))
     if results.tasks:
-        _heading(console, "Minimal pairs of equal length", "share in which the correct side is preferred")
+        _heading(console, "Minimal pairs of equal length", "shorter, tokens: always the side with fewer bytes, tokens")
         console.print(_pairs_table(results))
         for name, task in results.tasks.items():
             _paragraph(console, Text(f"{name}: "), Text(judgement(task)))
@@ -158,17 +158,22 @@ def _bits_table(results: Results) -> Table:
 
 
 def _pairs_table(results: Results) -> Table:
-    table = _table("", "pairs", "model", "95 % interval", "coin", "shorter", "fewer tokens", "untrained")
+    # 80 columns: no % signs, and short heads that the report spells out.
+    table = _table("in %", "pairs", "model", "95 % interval", "coin", "shorter", "tokens", "untrained")
     for name, task in results.tasks.items():
         rows = baselines(task)
         table.add_row(
             name,
             whole(task.headline.items),
-            Text(percent(task.headline.value), style="bold cyan"),
-            percent_between(task.headline.low, task.headline.high),
-            *(percent(rows.get(key)) for key in BASELINES),
+            Text(_bare(percent(task.headline.value)), style="bold cyan"),
+            _bare(percent_between(task.headline.low, task.headline.high)),
+            *(_bare(percent(rows.get(key))) for key in BASELINES),
         )
     return table
+
+
+def _bare(figure: str) -> str:
+    return figure.removesuffix(PERCENT)
 
 
 def _next(run_dir: Path, config: Config, console: Console, proof: str | None) -> None:

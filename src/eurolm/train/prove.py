@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import time
@@ -42,19 +43,19 @@ def prove(inputs: TrainInputs, reporter: Reporter) -> str:
     scratch.mkdir()
     copy = replace(inputs, run_dir=scratch, config=_hurried(inputs))
     metrics = scratch / "metrics.jsonl"
+    reporter.say("proving: a copy of the training will be killed and resumed …")
+    child = _start(copy)
     try:
-        reporter.say("proving: a copy of the training will be killed and resumed …")
-        child = _start(copy)
         saved = _wait(child, lambda: _saved_step(scratch))
         killed_at = _wait(child, lambda: _last_step(metrics, beyond=saved + 2))
-        os.killpg(child.pid or 0, signal.SIGKILL)
-        child.join()
+        _kill(child)
         child = _start(copy)
         _wait(child, lambda: _last_step(metrics, beyond=min(killed_at + STEPS_AFTER_RESUME, max(real) - 1)))
         (scratch / "stop").touch()
         child.join(TIME_LIMIT_S)
         again = losses(metrics)
     finally:
+        _kill(child)
         shutil.rmtree(scratch, ignore_errors=True)
     return verdict(real, again, killed_at)
 
@@ -110,6 +111,13 @@ def _train(inputs: TrainInputs) -> None:
         return
 
 
+def _kill(child: BaseProcess) -> None:
+    """End the child and its ranks, if they are still there."""
+    if child.is_alive() and child.pid is not None:
+        os.killpg(child.pid, signal.SIGKILL)
+    child.join()
+
+
 def _wait(child: BaseProcess, found: Callable[[], int]) -> int:
     """Poll until `found` returns a step. Raises MachineError when the child ends or takes too long."""
     deadline = time.monotonic() + TIME_LIMIT_S
@@ -130,7 +138,8 @@ def _wait(child: BaseProcess, found: Callable[[], int]) -> int:
 
 
 def _saved_step(scratch: Path) -> int:
-    return max((int(path.name.split("-")[1]) for path in scratch.glob("checkpoints/step-*[0-9]")), default=0)
+    committed = (re.fullmatch(r"step-(\d+)", path.name) for path in scratch.glob("checkpoints/*"))
+    return max((int(name[1]) for name in committed if name), default=0)
 
 
 def _last_step(metrics: Path, beyond: int) -> int:
