@@ -48,9 +48,7 @@ evaluate: {tasks: [scala-lv, inflection-swap-et], heldout_max_bytes: 8000, ngram
 
 def sample_documents(language: str, count: int) -> list[dict[str, Any]]:
     """The first `count` documents of the embedded sample, spread over its files."""
-    files = sorted(
-        path for path in SAMPLE.rglob("*.jsonl.zst") if language in path.parts or path.name.startswith(language)
-    )
+    files = sorted(SAMPLE.glob(f"{language}_*.jsonl.zst"))
     documents: list[dict[str, Any]] = []
     for path in files:
         with path.open("rb") as raw:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import zstandard
-from tests.conftest import SAMPLE, sample_documents
+from tests.conftest import sample_documents
 
 from eurolm.config.tokens import TokenizerConfig, TokensConfig
 from eurolm.console import Reporter
 from eurolm.tokenizer.stage import build_tokenizer
 from eurolm.tokens.stage import encode_corpus
 
-SHARED_TEXT = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "text"
 COLUMNS = ("id", "text", "language", "source", "license", "url", "date", "group", "register", "meta")
 SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
 QUIET = Reporter("quiet")
@@ -35,28 +31,13 @@ ODD_TEXTS = [
 
 
 def texts(language: str, limit: int) -> list[str]:
-    """Documents of the embedded sample, or of the shared text where the sample is not there yet; `limit` bytes."""
-    if SAMPLE.is_dir():
-        found = [document["text"] for document in sample_documents(language, 2000)]
-    else:
-        found = [text for path in sorted((SHARED_TEXT / language).glob("*.zst")) for text in _head(path, limit // 4)]
+    """Documents of the embedded sample, up to `limit` bytes."""
     kept, size = [], 0
-    for text in found:
+    for text in (document["text"] for document in sample_documents(language, 2000)):
         size += len(text.encode())
         if size > limit:
             break
         kept.append(text)
-    return kept
-
-
-def _head(path: Path, limit: int) -> list[str]:
-    kept, size = [], 0
-    with path.open("rb") as raw:
-        for line in io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(raw), encoding="utf-8"):
-            kept.append(json.loads(line)["text"])
-            size += len(line)
-            if size > limit:
-                break
     return kept
 
 

@@ -32,11 +32,11 @@ def generate(
     reporter: Reporter,
 ) -> None:
     """Continue prompts with the model of a RUN (its name or directory) or with a Hugging Face MODEL directory."""
+    place = model_directory(source, workspace)
     from eurolm.model.build import load_model
     from eurolm.scoring.generate import generate as continue_prompts
     from eurolm.tokenizer.load import load
 
-    place = model_directory(source, workspace)
     texts = continue_prompts(
         load_model(place), load(place), list(prompts), max_tokens, seed, temperature=temperature, top_k=top_k
     )
