@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -135,3 +136,20 @@ def finished_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = fill(tmp_path_factory.mktemp("finished") / "work")
     workspace.run("run", "small.yaml")
     return workspace
+
+
+@pytest.fixture
+def copy_of_finished(finished_workspace: Workspace, tmp_path: Path) -> Workspace:
+    """The finished run in another place, still on the text of the original: fingerprints hold input paths."""
+    target = tmp_path / "copy"
+    shutil.copytree(finished_workspace.path, target, symlinks=True)
+    text_from(finished_workspace, target)
+    return Workspace(target)
+
+
+def text_from(workspace: Workspace, target: Path) -> None:
+    """Write a `small.yaml` into `target` that reads the text of another workspace, by absolute paths."""
+    config = (workspace.path / "small.yaml").read_text()
+    for language in ("lv", "et"):
+        config = config.replace(f"paths: [{language}/", f"paths: [{workspace.path / language}/")
+    (target / "small.yaml").write_text(config)

@@ -200,16 +200,10 @@ def _plain(event: dict[str, Any]) -> dict[str, Any]:
 
 def _consumed_tokens(run: Run) -> float:
     """Tokens behind the last recorded step: samples are the clock."""
-    samples = 0
-    metrics = run.directory / "metrics.jsonl"
-    for line in metrics.read_text().splitlines() if metrics.is_file() else []:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if entry.get("event") == "step":
-            samples = int(entry["samples"])
-    return run.config.mixture.tokens_of(samples)
+    from eurolm.train.metrics import METRICS, read_lines
+
+    samples = [int(line["samples"]) for line in read_lines(run.directory / METRICS, "step")]
+    return run.config.mixture.tokens_of(samples[-1] if samples else 0)
 
 
 def train(run: Run, may_build: bool) -> Artifact:

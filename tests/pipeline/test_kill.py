@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.conftest import Workspace
+from tests.conftest import Workspace, text_from
 
 DATA_STAGES = ("corpus", "tokenizer", "tokens", "packs")
 
@@ -40,11 +40,7 @@ def test_data_stages_survive_kills_with_the_same_bytes(
     small_workspace: Workspace, finished_workspace: Workspace, seed: int
 ) -> None:
     rng = random.Random(seed)
-    # The same text at the same paths: fingerprints hold input paths.
-    config = (finished_workspace.path / "small.yaml").read_text()
-    for language in ("lv", "et"):
-        config = config.replace(f"paths: [{language}/", f"paths: [{finished_workspace.path / language}/")
-    (small_workspace.path / "small.yaml").write_text(config)
+    text_from(finished_workspace, small_workspace.path)
     kills = dict.fromkeys(DATA_STAGES, 0)
     for stage in DATA_STAGES:
         moment = seen(small_workspace.path / "store", f"{stage}/*.partial-*", rng.uniform(0.0, 0.05))
@@ -61,10 +57,7 @@ def test_data_stages_survive_kills_with_the_same_bytes(
 def test_training_survives_kills_in_step_save_and_copy(
     small_workspace: Workspace, finished_workspace: Workspace
 ) -> None:
-    config = (finished_workspace.path / "small.yaml").read_text()
-    for language in ("lv", "et"):
-        config = config.replace(f"paths: [{language}/", f"paths: [{finished_workspace.path / language}/")
-    (small_workspace.path / "small.yaml").write_text(config)
+    text_from(finished_workspace, small_workspace.path)
     run = small_workspace.path / "runs" / "small"
 
     def steps() -> int:

@@ -4,24 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
-import pytest
 from tests.conftest import Workspace
 
 STAGES = ("corpus", "tokenizer", "tokens", "packs")
-
-
-@pytest.fixture
-def copy_of_finished(finished_workspace: Workspace, tmp_path: Path) -> Workspace:
-    # Same path relations, other place: the store's fingerprints hold absolute input paths, so text stays linked.
-    target = tmp_path / "copy"
-    shutil.copytree(finished_workspace.path, target, symlinks=True)
-    text = (target / "small.yaml").read_text()
-    for language in ("lv", "et"):
-        text = text.replace(f"paths: [{language}/", f"paths: [{finished_workspace.path / language}/")
-    (target / "small.yaml").write_text(text)
-    return Workspace(target)
 
 
 def test_all_six_stages_leave_their_results(finished_workspace: Workspace) -> None:

@@ -6,7 +6,6 @@ validates nothing and stops soon after the resume: those are observation fields,
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import re
@@ -23,6 +22,7 @@ from eurolm.config.model import Config
 from eurolm.console import Reporter
 from eurolm.errors import EurolmError, MachineError, StoppedError
 from eurolm.train.inputs import TrainInputs
+from eurolm.train.metrics import read_lines
 
 STEPS_AFTER_RESUME = 25
 SAVE_EVERY_MINUTES = 0.1
@@ -75,22 +75,18 @@ def verdict(real: dict[int, str], again: dict[int, str], killed_at: int) -> str:
 
 def losses(metrics: Path) -> dict[int, str]:
     """Step → loss as a hex float; a line torn by the kill is left out."""
-    found: dict[int, str] = {}
-    for line in metrics.read_text().splitlines() if metrics.is_file() else []:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if entry.get("event") == "step":
-            found[int(entry["step"])] = str(entry["loss_hex"])
-    return found
+    return {int(line["step"]): str(line["loss_hex"]) for line in read_lines(metrics, "step")}
 
 
 def _hurried(inputs: TrainInputs) -> Config:
-    train = inputs.config.train.model_copy(
-        update={"save_every_minutes": SAVE_EVERY_MINUTES, "prompts": [], "validate_every_steps": 10**9,
-                "validate_max_bytes": 1}
-    )  # fmt: skip
+    asked = inputs.config.train
+    hurried = {
+        "save_every_minutes": min(SAVE_EVERY_MINUTES, asked.save_every_minutes),
+        "prompts": [],
+        "validate_every_steps": 10**9,
+        "validate_max_bytes": 1,
+    }
+    train = asked.model_copy(update=hurried)
     return inputs.config.model_copy(update={"train": train})
 
 
