@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 
-from tests.conftest import Workspace
+from tests.conftest import Workspace, text_from
 
 STAGES = ("corpus", "tokenizer", "tokens", "packs")
 
@@ -101,3 +102,19 @@ def test_inspect_and_generate(finished_workspace: Workspace) -> None:
     assert first.startswith("Rīgā") and first == finished_workspace.run(
         "generate", "small", "--prompt", "Rīgā", "--max-tokens", "6"
     )
+
+
+def test_sigterm_stops_in_good_order_with_exit_10_and_the_same_command_goes_on(
+    small_workspace: Workspace, finished_workspace: Workspace
+) -> None:
+    text_from(finished_workspace, small_workspace.path)
+    process = small_workspace.start("run", "small.yaml", "--until", "train")
+    metrics = small_workspace.path / "runs" / "small" / "metrics.jsonl"
+    while process.poll() is None and not (metrics.is_file() and '"step": 5,' in metrics.read_text()):
+        time.sleep(0.02)
+    process.terminate()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 10, output
+    assert "stopped at step" in output and "same command resumes" in output
+    small_workspace.run("run", "small.yaml", "--until", "train")
+    assert small_workspace.losses() == finished_workspace.losses()

@@ -71,7 +71,7 @@ def _acquire(path: Path, holder: dict[str, Any]) -> None:
         other = _read(path)
         if other is not None and not _is_stale(path, other):
             raise BusyError(
-                f"{path.stem} is being written by process {other.get('pid')} on {other.get('host')}"
+                f"{path.parent.name}/{path.stem} is being written by process {other.get('pid')} on {other.get('host')}"
                 + (f" (job {other['job']})" if other.get("job") else "")
                 + ". Wait for it, or stop it and run again."
             )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import click
 
 from eurolm import __version__
-from eurolm.errors import EurolmError, MachineError
+from eurolm.errors import EurolmError, MachineError, StoppedError
 
 # verb → (module, command, one-line help). The help stands here so that listing verbs imports none of them.
 VERBS: dict[str, tuple[str, str, str]] = {
@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "inspect": ("eurolm.cli.inspect", "inspect", "Show what a run, an artifact, a shard or a file holds."),
     "config": ("eurolm.cli.config", "config", "Explain a config, or print its JSON Schema."),
 }
+ERROR_LABEL = click.style("error:", fg="red", bold=True)
 DISK_ERRORS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -92,5 +93,6 @@ def _fail(error: EurolmError, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"level": "error", "message": str(error), "exit_code": error.exit_code}), err=True)
     else:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        label = click.style("stopped:", bold=True) if isinstance(error, StoppedError) else ERROR_LABEL
+        click.echo(f"{label} {error}", err=True)
     sys.exit(error.exit_code)
