@@ -128,7 +128,7 @@ def _scores(files: RunFiles, console: Console) -> None:
         if verdict(score):
             _paragraph(console, Text(f"{language_name(code)}: "), Text(verdict(score)))
     if results.tasks:
-        _heading(console, "Minimal pairs of equal length", "shorter, tokens: always the side with fewer bytes, tokens")
+        _heading(console, "Minimal pairs of equal length", "beside: always the fewer bytes, tokens")
         console.print(_pairs_table(results))
         for name, task in results.tasks.items():
             _paragraph(console, Text(f"{name}: "), Text(judgement(task)))
@@ -159,7 +159,7 @@ def _bits_table(results: Results) -> Table:
 
 def _pairs_table(results: Results) -> Table:
     # 80 columns: no % signs, and short heads that the report spells out.
-    table = _table("in %", "pairs", "model", "95 % interval", "coin", "shorter", "tokens", "untrained")
+    table = _table("in %", "pairs", "model", "interval", "coin", "shorter", "tokens", "untrained")
     for name, task in results.tasks.items():
         rows = baselines(task)
         table.add_row(
