@@ -9,9 +9,12 @@ from eurolm.train.prove import ProofError, verdict
 
 
 def test_prove_kills_a_copy_and_resumes_it(copy_of_finished: Workspace) -> None:
-    run = copy_of_finished.path / "runs" / "small"
+    run = copy_of_finished.path / "runs" / "longer"
+    # Long enough that the copy saves well before its end on any machine.
+    longer = ("name=longer", "mixture.phases.0.tokens=204800", "mixture.phases.0.max_epochs=100")
+    copy_of_finished.run("run", "small.yaml", *longer, "--until", "train")
     before = (run / "metrics.jsonl").read_bytes()
-    output = " ".join(copy_of_finished.run("run", "small.yaml", "--prove").split())
+    output = " ".join(copy_of_finished.run("run", "small.yaml", *longer, "--until", "train", "--prove").split())
     assert "killed training at step" in output and "losses identical bit for bit" in output
     assert (run / "metrics.jsonl").read_bytes() == before
     assert not list(run.glob(".prove-*"))

@@ -58,6 +58,8 @@ def run(
         from eurolm.report.closing import closing_screen
 
         closing_screen(finished.directory, loaded.config, reporter.console, proof)
+    elif proof:
+        click.echo(proof)
 
 
 def _share(text: str) -> float:

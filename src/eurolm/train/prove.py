@@ -25,7 +25,8 @@ from eurolm.train.inputs import TrainInputs
 from eurolm.train.metrics import read_lines
 
 STEPS_AFTER_RESUME = 25
-SAVE_EVERY_MINUTES = 0.1
+SAVE_EVERY_MINUTES = 0.005
+"""The copy saves almost at once and again whenever a save is done: it lives for seconds."""
 TIME_LIMIT_S = 600.0
 
 
@@ -81,7 +82,7 @@ def losses(metrics: Path) -> dict[int, str]:
 def _hurried(inputs: TrainInputs) -> Config:
     asked = inputs.config.train
     hurried = {
-        "save_every_minutes": min(SAVE_EVERY_MINUTES, asked.save_every_minutes),
+        "save_every_minutes": SAVE_EVERY_MINUTES,
         "prompts": [],
         "validate_every_steps": 10**9,
         "validate_max_bytes": 1,
