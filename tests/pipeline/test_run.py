@@ -118,3 +118,32 @@ def test_sigterm_stops_in_good_order_with_exit_10_and_the_same_command_goes_on(
     assert "stopped at step" in output and "same command resumes" in output
     small_workspace.run("run", "small.yaml", "--until", "train")
     assert small_workspace.losses() == finished_workspace.losses()
+
+
+def test_the_horizon_of_a_run_stopped_in_its_stable_phase_may_grow(
+    small_workspace: Workspace, finished_workspace: Workspace
+) -> None:
+    text_from(finished_workspace, small_workspace.path)
+    run = small_workspace.path / "runs" / "small"
+    longer = ("mixture.phases.0.tokens=204800", "mixture.phases.0.max_epochs=100", "--until", "train")
+    process = small_workspace.start("run", "small.yaml", *longer)
+    while process.poll() is None and not ((run / "metrics.jsonl").is_file() and small_workspace.losses()[30:]):
+        time.sleep(0.02)
+    process.terminate()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 10, output
+    stopped = small_workspace.losses()
+    still = ("mixture.phases.0.tokens=225280", *longer[1:])
+    small_workspace.run("run", "small.yaml", *still)
+    assert small_workspace.losses()[: len(stopped)] == stopped
+    assert len(small_workspace.losses()) == 440
+
+
+def test_an_accepted_change_is_noted_and_keeps_the_model(copy_of_finished: Workspace) -> None:
+    run = copy_of_finished.path / "runs" / "small"
+    before = (run / "model" / "model.safetensors").read_bytes()
+    change = ("train.optimizer.learning_rate=0.001", "--accept-change", "train.optimizer.learning_rate")
+    copy_of_finished.run("run", "small.yaml", *change)
+    assert (run / "model" / "model.safetensors").read_bytes() == before
+    assert '"accepted": ["train.optimizer.learning_rate"]' in (run / "ledger.jsonl").read_text()
+    assert "nothing to do" in copy_of_finished.run("run", "small.yaml", change[0])

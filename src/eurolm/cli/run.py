@@ -9,8 +9,7 @@ import click
 from eurolm.cli.options import common
 from eurolm.console import Reporter
 from eurolm.errors import ConfigError
-
-STAGES = ("corpus", "tokenizer", "tokens", "train", "evaluate", "report")
+from eurolm.pipeline import STAGES, Selection, execute, train_inputs
 
 
 @click.command()
@@ -36,7 +35,6 @@ def run(
 ) -> None:
     """Run the stages of CONFIG on this machine, each only where it is not finished yet."""
     from eurolm.config.load import load_config
-    from eurolm.pipeline import Selection, execute, train_inputs
 
     if only and (first or until):
         raise ConfigError("--only names one stage; --from and --until a range. Use one or the other.")

@@ -17,9 +17,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from eurolm.config.corpus import CorpusConfig, SourceConfig
+from eurolm.config.shipped import package_file
 from eurolm.corpus.streams import BLOCK_BYTES, compression
 from eurolm.errors import ConfigError, InputError
-from eurolm.machine.host import package_file
 
 PART_BYTES = 32 * 1024**2
 """Size of a unit: text of this size takes a worker about six seconds."""

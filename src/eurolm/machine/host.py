@@ -6,9 +6,6 @@ import os
 from importlib import metadata
 from pathlib import Path
 
-from eurolm.config.shipped import package_file as package_file
-from eurolm.config.shipped import shipped as shipped
-
 
 def cores() -> int:
     """Cores this process may use: its affinity mask (which Slurm sets), not the machine's core count."""

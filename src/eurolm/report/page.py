@@ -8,8 +8,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from eurolm.config.model import Config
+from eurolm.config.shipped import package_file
 from eurolm.evaluate.results import Results
-from eurolm.machine.host import package_file
 from eurolm.report import charts, corpus_view, numbers, provenance, scores_view, tokenizer_view
 from eurolm.report.figures import Headline
 from eurolm.report.inputs import CORPUS, METRICS, RESULTS, SAMPLES, TOKENIZER, TOKENS, RunFiles
