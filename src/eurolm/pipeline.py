@@ -251,7 +251,12 @@ def evaluate(run: Run, may_build: bool) -> Artifact:
     from eurolm.evaluate.results import RECIPE
 
     upstream = run.contents("corpus", "tokenizer", "train")
-    fingerprint = fingerprint_of("evaluate", RECIPE, run.config.evaluate.output_fields(), upstream)
+    fields = run.config.evaluate.output_fields()
+    if run.config.corpus.forget:
+        from eurolm.corpus.forget import Forgotten
+
+        fields["forget"] = Forgotten.load(run.config.corpus.forget).identity()
+    fingerprint = fingerprint_of("evaluate", RECIPE, fields, upstream)
     place = run.directory / "evaluation"
     if events(run.directory, "evaluated", fingerprint=fingerprint) and (place / "results.json").is_file():
         return _kept(run, "evaluate", Artifact(place, fingerprint))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eurolm import __version__
 from eurolm.artifacts import store
@@ -22,6 +22,9 @@ from eurolm.config.model import Config
 from eurolm.console import Reporter
 from eurolm.errors import InputError
 from eurolm.machine.host import versions
+
+if TYPE_CHECKING:
+    from eurolm.corpus.documents import LeftOut
 
 TOKENIZER_FILES = ("*token*.json", "vocab.*", "merges.txt", "*.model", "chat_template*")
 """What makes a Hugging Face tokenizer directory, whose neighbours may be gigabytes of weights."""
@@ -76,12 +79,16 @@ def corpus(run: Run, may_build: bool) -> Artifact | None:
         return None
     if section.use is not None:
         return _used(run, "corpus", section.use, needs="documents")
-    from eurolm.corpus import stage
+    from eurolm.corpus import stage, surveys
 
     base = run.config_path.parent
     inputs = [input_identity(path) for path in stage.input_files(section, base)]
-    recipe = Recipe("corpus", stage.RECIPE, section.output_fields(), {}, versions(stage.LIBRARIES), inputs)
-    return _stored(run, recipe, may_build, lambda out: stage.build_corpus(section, base, out, run.reporter))
+    upstream = {"measured": surveys.fingerprint(section, base)}
+    recipe = Recipe("corpus", stage.RECIPE, section.output_fields(), upstream, versions(stage.LIBRARIES), inputs)
+    measured_in = run.workspace.artifacts("measured")
+    return _stored(
+        run, recipe, may_build, lambda out: stage.build_corpus(section, base, out, run.reporter, measured_in)
+    )
 
 
 def tokenizer(run: Run, may_build: bool) -> Artifact | None:
@@ -107,15 +114,18 @@ def tokenizer(run: Run, may_build: bool) -> Artifact | None:
 def tokens(run: Run, may_build: bool) -> Artifact | None:
     """Token shards of the corpus, or foreign ones described."""
     section = run.config.tokens
+    from eurolm.corpus.documents import left_out
+    from eurolm.corpus.forget import Forgotten
     from eurolm.tokens import stage
 
     vocabulary = run.artifacts["tokenizer"].path
     upstream = run.contents("tokenizer") if section.use else run.contents("corpus", "tokenizer")
     inputs = stage.input_files(section) if section.use else []
+    forgotten = Forgotten.load(run.config.corpus.forget)
     recipe = Recipe(
         "tokens",
         stage.RECIPE,
-        section.output_fields(),
+        section.output_fields() | ({"forget": forgotten.identity()} if forgotten else {}),
         upstream,
         versions(stage.LIBRARIES),
         [input_identity(path) for path in inputs],
@@ -123,7 +133,22 @@ def tokens(run: Run, may_build: bool) -> Artifact | None:
     text = run.path("corpus")
     if section.use is None and text is None:
         raise InputError("a run without corpus.sources has nothing to encode: set tokens.use=DIR.")
-    return _stored(run, recipe, may_build, lambda out: stage.build_tokens(section, text, vocabulary, out, run.reporter))
+
+    def make(out: Path) -> None:
+        if text is not None and forgotten:
+            _tell_left_out(left_out(text, forgotten), run.reporter)
+        stage.build_tokens(section, text, vocabulary, out, run.reporter, forgotten)
+
+    return _stored(run, recipe, may_build, make)
+
+
+def _tell_left_out(found: LeftOut, reporter: Reporter) -> None:
+    reporter.say(f"  corpus.forget leaves out {found.documents:,} training and {found.heldout:,} held-out documents")
+    if found.unmatched:
+        reporter.warn(
+            f"corpus.forget: {len(found.unmatched):,} entries match no document of this corpus, "
+            f"the first is {found.unmatched[0]}"
+        )
 
 
 def packs(run: Run, may_build: bool) -> Artifact | None:

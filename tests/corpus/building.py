@@ -13,14 +13,17 @@ import pyarrow.parquet as pq
 import zstandard
 from ruamel.yaml import YAML
 
+from eurolm.artifacts import store
 from eurolm.artifacts.manifest import describe_files
+from eurolm.artifacts.store import Recipe
 from eurolm.config.corpus import CorpusConfig
 from eurolm.config.shipped import shipped
 from eurolm.console import Reporter
 from eurolm.corpus.documents import Document, documents, heldout
+from eurolm.corpus.duplicates.find import DEFAULT_SIZES, Sizes
 from eurolm.corpus.sample.pick import read_records
+from eurolm.corpus.sources.units import PART_BYTES
 from eurolm.corpus.stage import build_corpus
-from eurolm.corpus.units import PART_BYTES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE = REPOSITORY / "src" / "eurolm" / "corpus" / "sample"
@@ -73,12 +76,23 @@ def write_source(path: Path, records: Sequence[Record]) -> Path:
     return path
 
 
-def build(base: Path, section: CorpusConfig, name: str = "out", part_bytes: int = PART_BYTES) -> Path:
-    """Build the corpus into `base/name`."""
+def build(
+    base: Path, section: CorpusConfig, name: str = "out", part_bytes: int = PART_BYTES, sizes: Sizes = DEFAULT_SIZES
+) -> Path:
+    """Build the corpus into `base/name`; measured attributes lie apart for every name."""
     out = base / name
     out.mkdir(parents=True, exist_ok=True)
-    build_corpus(section, base, out, Reporter("quiet"), part_bytes)
+    build_corpus(section, base, out, Reporter("quiet"), base / "measured" / name, part_bytes, sizes)
     return out
+
+
+def sealed(base: Path, section: CorpusConfig, name: str) -> Path:
+    """The corpus at `base/name` as a run leaves it, with its manifest."""
+    recipe = Recipe("corpus", 1, section.output_fields(), {}, {}, [])
+    store.build(
+        base / name, recipe, "test", lambda out: build_corpus(section, base, out, Reporter("quiet"), base / "measured")
+    )
+    return base / name
 
 
 def report(out: Path) -> dict[str, Any]:

@@ -8,12 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.corpus.building import all_documents, all_heldout, build, config, report, sample, write_source
-from tests.corpus.test_corpus_duplicates import edited
+from tests.corpus.duplicates.test_duplicates import edited
 
 from eurolm.config.corpus import HeldoutConfig
 from eurolm.corpus.documents import Document
+from eurolm.corpus.duplicates.shingles import jaccard, shingle
 from eurolm.corpus.heldout import heldout_mask, is_heldout
-from eurolm.corpus.shingles import jaccard, shingle
+from eurolm.corpus.text.words import words_of
 
 SHARE = 0.3
 BILLS = [record | {"group": None} for record in sample("et_riigikogu_bill_summaries")]
@@ -48,7 +49,7 @@ def test_groups_are_held_out_whole(tmp_path: Path) -> None:
 
 def closest(documents: list[Document], others: list[Document]) -> float:
     """The greatest Jaccard similarity of any document to any other, exactly, all pairs."""
-    shingles = shingle(pl.Series([d.text for d in documents + others], dtype=pl.String), 5)
+    shingles = shingle(words_of(pl.Series([d.text for d in documents + others], dtype=pl.String)), 5)
     rows = [np.unique(shingles.row(index)) for index in range(len(shingles))]
     return max(jaccard(one, two) for one in rows[: len(documents)] for two in rows[len(documents) :])
 

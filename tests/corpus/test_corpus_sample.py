@@ -11,7 +11,10 @@ from eurolm.corpus.sample.make import make_sample
 from eurolm.corpus.sample.noise import COUNTS, EXACT, LEAST_JACCARD, NEAR, similarity
 from eurolm.corpus.sample.pick import SHARES, EvaluationItems, evaluation_texts
 
-VERBATIM = {"lv_lvtb", "lv_common_voice", "lv_udhr", "et_common_voice", "et_udhr"}
+VERBATIM = {
+    "lv_lvtb", "lv_common_voice", "lv_udhr", "lv_libreoffice_help",
+    "et_common_voice", "et_udhr", "et_libreoffice_help", "et_optalvik_ssl_course",
+}  # fmt: skip
 
 
 def sample_sources() -> list[dict[str, object]]:
@@ -80,8 +83,10 @@ def test_planted_noise_is_caught_and_reported(corpus: Path) -> None:
 def test_real_text_survives_and_every_register_is_held_out(corpus: Path) -> None:
     told = report(corpus)
     for name, entry in told["sources"].items():
-        if name not in ("noise", "lv_libreoffice_help"):
-            assert entry["kept"] + entry["heldout"] >= 0.85 * entry["read"], name
+        if name != "noise":
+            # Nearly half of the statutes come with every article twice: dropped for repetition, as they should be.
+            least = 0.4 if name == "lv_likumi" else 0.85
+            assert entry["kept"] + entry["heldout"] >= least * entry["read"], name
     assert {"lv_eltec", "lv_likumi", "et_riigikogu_stenograms", "et_riigi_teataja"} <= {
         document.source for document in all_heldout(corpus)
     }

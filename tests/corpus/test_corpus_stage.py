@@ -25,8 +25,8 @@ from tests.corpus.building import (
 from tests.corpus.mixed import mixed_sources
 
 from eurolm.corpus.documents import languages, sources
+from eurolm.corpus.sources.units import plan_units
 from eurolm.corpus.stage import input_files
-from eurolm.corpus.units import plan_units
 
 PART_BYTES = 200_000
 
@@ -49,7 +49,8 @@ def test_same_bytes_with_one_and_four_workers(mixed: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sign", "count"), [("work/measured/*.parquet", 3), ("work/verdicts/*.parquet", 1), ("work/summaries/*.json", 4)]
+    ("sign", "count"),
+    [("../measured/killed/*.partial-*/*.parquet", 3), ("work/verdicts/*.parquet", 1), ("work/summaries/*.json", 4)],
 )
 def test_same_bytes_after_kill(mixed: Path, sign: str, count: int) -> None:
     out = mixed / "killed"
@@ -134,7 +135,8 @@ def test_a_sample_is_part_of_a_larger_sample(tmp_path: Path) -> None:
 def test_ids_do_not_depend_on_the_text(tmp_path: Path) -> None:
     records = sample("lv_lvtb", 30)
     keyless = [{"text": record["text"]} for record in records]
-    section = config([{"name": "keyed", "paths": ["keyed.jsonl"]}, {"name": "keyless", "paths": ["keyless.jsonl"]}])
+    names = ("keyed", "keyless")
+    section = config([{"name": name, "paths": [f"{name}.jsonl"], "verbatim": True} for name in names])
     found = []
     for place, change in (("one", " Un vēl."), ("two", "")):
         write_source(tmp_path / place / "keyed.jsonl", [r | {"text": r["text"] + change} for r in records])

@@ -52,7 +52,7 @@ def make_run(place: Path) -> tuple[Path, Config]:
     reporter = Reporter("quiet")
     for stage in ("corpus", "tokenizer", "tokens"):
         (run_dir / stage).mkdir(parents=True)
-    build_corpus(config.corpus, place, run_dir / "corpus", reporter)
+    build_corpus(config.corpus, place, run_dir / "corpus", reporter, place / "store" / "measured")
     build_tokenizer(config.tokenizer, run_dir / "corpus", run_dir / "tokenizer", reporter)
     build_tokens(config.tokens, run_dir / "corpus", run_dir / "tokenizer", run_dir / "tokens", reporter)
     for stage in ("corpus", "tokenizer", "tokens"):

@@ -19,9 +19,13 @@ class Workspace:
         """Directory of one run."""
         return self.root / "runs" / name
 
+    def artifacts(self, stage: str) -> Path:
+        """Directory of a stage's sealed data artifacts."""
+        return self.root / "store" / stage
+
     def artifact(self, stage: str, fingerprint: str) -> Path:
-        """Final place of a sealed data artifact; it exists only when complete."""
-        return self.root / "store" / stage / fingerprint
+        """Final place of one of them; it exists only when complete."""
+        return self.artifacts(stage) / fingerprint
 
 
 def link(run_dir: Path, name: str, target: Path) -> None:

@@ -7,7 +7,8 @@ complete. A later attempt adopts the partial directory of a killed one, so that 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,31 +79,41 @@ def finished(place: Path) -> Manifest | None:
     return manifest
 
 
-def build(place: Path, recipe: Recipe, version: str, make: Callable[[Path], None]) -> Manifest:
-    """Build the artifact at `place` with `make(directory)`, or return it when another process just finished it."""
+@contextmanager
+def building(place: Path, recipe: Recipe, version: str) -> Iterator[Path | None]:
+    """The directory in which to build the artifact, sealed as `place` when the block ends well; null when another
+    process just finished it."""
     make_writable(place.parent)
     with lease(place.with_name(place.name + ".lease")):
-        done = finished(place)
-        if done is not None:
-            return done
+        if finished(place) is not None:
+            yield None
+            return
         partial = _adopt(place)
-        make(partial)
-        manifest = _describe(partial, recipe, version)
-        write_manifest(partial, manifest)
+        yield partial
+        write_manifest(partial, _describe(partial, recipe, version))
         for directory in [path for path in partial.rglob("*") if path.is_dir()]:
             fsync_path(directory)
         fsync_path(partial)
         partial.rename(place)
         fsync_path(place.parent)
-        return manifest
+
+
+def build(place: Path, recipe: Recipe, version: str, make: Callable[[Path], None]) -> Manifest:
+    """Build the artifact at `place` with `make(directory)`, or return it when another process just finished it."""
+    with building(place, recipe, version) as partial:
+        if partial is not None:
+            make(partial)
+    return read_manifest(place)
 
 
 def _adopt(place: Path) -> Path:
-    """The partial directory of a killed attempt under a new name, or an empty one."""
+    """The partial directory of a killed attempt under a new name, without what it was writing, or an empty one."""
     partial = place.with_name(f"{place.name}{PARTIAL_MARK}{uuid.uuid4().hex[:8]}")
     left_behind = sorted(place.parent.glob(f"{place.name}{PARTIAL_MARK}*"))
     if left_behind:
         left_behind[0].rename(partial)
+        for path in partial.rglob(f"*{PARTIAL_MARK}*"):
+            path.unlink()
     else:
         partial.mkdir()
     return partial

@@ -127,7 +127,7 @@ def _jsonl(path: Path, count: int, last: bool = False) -> Iterator[tuple[str, An
 
 def _lines(path: Path) -> Iterator[str]:
     if path.suffix in (".zst", ".gz"):
-        from eurolm.corpus.readers import text_lines
+        from eurolm.corpus.sources.readers import text_lines
 
         yield from text_lines(path)
     else:

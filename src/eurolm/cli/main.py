@@ -22,6 +22,10 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "run": ("eurolm.cli.run", "run", "Run the stages of a config, here."),
     "generate": ("eurolm.cli.generate", "generate", "Continue a prompt with a run's model or a model directory."),
     "inspect": ("eurolm.cli.inspect", "inspect", "Show what a run, an artifact, a shard or a file holds."),
+    "corpus": ("eurolm.cli.corpus", "corpus", "Explain what became of a document; check a corpus again."),
+    "tokenizer": ("eurolm.cli.tokenizer", "tokenizer", "Score tokenizers; extend one."),
+    "tokens": ("eurolm.cli.tokens", "tokens", "Show, decode and verify token shards."),
+    "which": ("eurolm.cli.which", "which", "List the documents of a training step."),
     "config": ("eurolm.cli.config", "config", "Explain a config, or print its JSON Schema."),
 }
 ERROR_LABEL = click.style("error:", fg="red", bold=True)

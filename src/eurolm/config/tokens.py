@@ -9,20 +9,39 @@ from pydantic import Field
 
 from eurolm.config.fields import Language, Observation, Output, Section
 
+Algorithm = Literal["bpe", "sentencepiece_bpe", "sentencepiece_unigram"]
+
+
+class ParityConfig(Section):
+    """Language weights at which the same content costs the same tokens in every language."""
+
+    mode: Output[Literal["off", "search"]] = "off"
+    """`search` finds the weights of all languages that `tokenizer.weights` does not name."""
+    tuning: Output[Path | None] = None
+    """Parallel text to measure on: TSV with a header of language codes, or JSONL (`.zst` too) with one field per
+    language. Null takes eurolm's own Latvian and Estonian help text (LibreOffice, MPL-2.0). No evaluation suite."""
+
 
 class TokenizerConfig(Section):
-    """Byte-level BPE with the stock Llama-3 pre-tokenizer, trained on weighted text per language."""
+    """A vocabulary trained on weighted pre-token counts of the corpus."""
 
     use: Output[Path | None] = None
     """Take the Hugging Face tokenizer in this directory instead of training one."""
+    algorithm: Output[Algorithm] = "bpe"
+    """`bpe` is byte-level with the stock Llama-3 pre-tokenizer; the others are trained by SentencePiece, with byte
+    fallback, and written as a Hugging Face tokenizer too."""
     vocab_size: Output[int] = Field(default=32_768, ge=512, le=1_000_000)
     """Size of the vocabulary, special and spare tokens included."""
     weights: Output[dict[Language, float]] = {}
-    """Weight of each language's pre-token counts; languages not named weigh 1."""
+    """Weight of each language's pre-token counts; languages not named weigh 1, or what the parity search finds."""
+    parity: Output[ParityConfig] = ParityConfig()
+    """Search for language weights of equal cost."""
+    special_tokens: Output[list[str]] = []
+    """Special tokens of your own, written `<|name|>`; they follow end of document, padding and chat tokens."""
     spare_tokens: Output[int] = Field(default=32, ge=0)
     """Reserved special tokens `<|spare_0|>` … for later chat formats and tools."""
     max_bytes_per_language: Output[int] = Field(default=2_000_000_000, gt=0)
-    """Text read per language, taken evenly over its documents."""
+    """Text counted per language, taken evenly over its documents."""
     workers: Observation[int | None] = Field(default=None, ge=1)
     """Worker processes; null takes one per core."""
 
@@ -32,6 +51,9 @@ class TokensConfig(Section):
 
     use: Output[Path | None] = None
     """Take finished shards: eurolm's, or a directory of Megatron `<source>/*.bin` + `.idx` or `*.bin` + `.idx`."""
+    engine: Observation[Literal["auto", "tokenizers", "fastokens"]] = "auto"
+    """Who encodes: `fastokens` (extra `fast`) is used only after it gave the ids of `tokenizers` on documents of this
+    corpus and on hard strings; `auto` takes it where it does, `fastokens` insists on it."""
     workers: Observation[int | None] = Field(default=None, ge=1)
     """Worker processes; null takes one per core."""
 

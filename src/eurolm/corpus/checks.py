@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from eurolm.config.corpus import CorpusConfig
-from eurolm.corpus.language import check_languages
-from eurolm.corpus.records import Tally
-from eurolm.corpus.units import Unit
+from eurolm.corpus.rules.table import check_rules
+from eurolm.corpus.sources.records import Tally, check_fields
+from eurolm.corpus.sources.units import Unit
+from eurolm.corpus.text.language import check_languages
 from eurolm.errors import ConfigError, InputError
 
 
@@ -21,7 +22,8 @@ def check_config(config: CorpusConfig) -> None:
         raise ConfigError(
             "corpus.languages is empty: extend languages/lv.yaml or languages/et.yaml, or give rules of your own."
         )
-    check_languages(list(config.languages))
+    check_languages(config)
+    check_rules(config)
     for place, source in enumerate(config.sources):
         if source.language is not None and source.language not in config.languages:
             raise ConfigError(
@@ -41,7 +43,10 @@ def check_read(config: CorpusConfig, units: Sequence[Unit], tallies: Sequence[Ta
         _check_share(paths[0] if len(paths) == 1 else f"{paths[0]} to {paths[-1]}", parts, config.max_invalid_share)
     for place, source in enumerate(config.sources):
         if not by_source[place]:
-            raise InputError(f"corpus source {source.name}: its files hold no document: {', '.join(source.paths)}.")
+            held = source.dataset or ", ".join(source.paths)
+            raise InputError(f"corpus source {source.name}: there is no document in {held}.")
+        own = [tally for unit, tally in zip(units, tallies, strict=True) if unit.source == place]
+        check_fields(source, own)
 
 
 def _check_share(file: str, parts: list[Tally], limit: float) -> None:

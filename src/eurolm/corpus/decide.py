@@ -1,182 +1,210 @@
 """Pass two: what happens to every document, from the measured attributes alone.
 
-Rules are asked in a fixed order and a document leaves with the name of the first it fails: repeated id, language,
-quality, exact duplicate, near duplicate. Of duplicates a held-out document is kept before others, so that held-out
-text stays what it is when a source is added and nothing like it remains in training; then the order is that of the
-sources in the config, the longest text, the lowest id.
+A document leaves with the name of the first rule it fails: repeated id, permission, language, quality, exact
+duplicate, near duplicate. Of duplicates a held-out document is kept before others, so that held-out text stays what it
+is when a source is added and nothing like it remains in training; earlier corpora come before everything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from eurolm.artifacts.atomic import replacing
 from eurolm.config.corpus import CorpusConfig
-from eurolm.corpus.duplicates import Buckets, Ints, Match, buckets, exact_duplicates, near_duplicates
-from eurolm.corpus.rules import RULES, first_failed
-from eurolm.corpus.shingles import UInts
+from eurolm.corpus.duplicates.candidates import ShingleFile
+from eurolm.corpus.duplicates.find import (
+    Duplicates,
+    Search,
+    exact_duplicates,
+    near_duplicates_of,
+    repeated_ids,
+    resolve,
+)
+from eurolm.corpus.duplicates.keys import Mask
+from eurolm.corpus.judge import judge
+from eurolm.corpus.measured import EARLIER, Piece
+from eurolm.corpus.permissions import OptOutLists
+from eurolm.corpus.text.words import Ints
 
-REPEATED_ID, LANGUAGE = "repeated_id", "language"
+REPEATED_ID = "repeated_id"
 EXACT, NEAR, LIKE_HELDOUT = "exact_duplicate", "near_duplicate", "heldout_duplicate"
-RULE_NAMES: tuple[str, ...] = (REPEATED_ID, LANGUAGE, *(rule.name for rule in RULES), EXACT, NEAR, LIKE_HELDOUT)
-"""Every name a document can leave with, in order."""
-LARGEST_CLUSTERS = 10
+BIG_COLUMNS = ("text_hash", "band", "narrow", "heldout_text", "paragraphs")
+"""Beginnings of the names of columns that no rule looks at."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Documents still standing when duplicates are sought, in order of preference."""
+class JudgeTask:
+    """A measured unit."""
 
-    index: Ints
-    heldout: NDArray[np.bool_]
-
-
-def judge(frame: pl.DataFrame, config: CorpusConfig) -> pl.DataFrame:
-    """Columns `rule` (null: passed) and `value` added by every rule that looks at one document at a time.
-
-    `frame` has `source` (place in the config) beside the measured attributes.
-    """
-    claims = [source.language for source in config.sources]
-    claimed = frame["source"].replace_strict(list(range(len(claims))), claims, return_dtype=pl.String)
-    told = frame.with_columns(claimed=claimed, repeated=~pl.col("id").is_first_distinct())
-    known = pl.col("language").is_in(list(config.languages)) & (
-        pl.col("claimed").is_null() | (pl.col("claimed") == pl.col("language"))
-    )
-    quality_rule, quality_value = _quality(config)
-    return told.with_columns(
-        rule=pl.when(pl.col("repeated"))
-        .then(pl.lit(REPEATED_ID))
-        .when(~known.fill_null(False))
-        .then(pl.lit(LANGUAGE))
-        .otherwise(quality_rule),
-        value=pl.when(pl.col("repeated"))
-        .then(pl.lit(None, pl.String))
-        .when(~known.fill_null(False))
-        .then(pl.format("{} {}", pl.col("language").fill_null("none"), pl.col("score").round(3)))
-        .otherwise(quality_value.round(4).cast(pl.String)),
-    ).drop("claimed", "repeated")
-
-
-def _quality(config: CorpusConfig) -> tuple[pl.Expr, pl.Expr]:
-    """First failed quality rule and its figure, by the document's language and whether its source is verbatim."""
-    verbatim = pl.col("source").is_in([place for place, source in enumerate(config.sources) if source.verbatim])
-    name, figure = pl.lit(None, pl.String), pl.lit(None, pl.Float64)
-    for language, rules in sorted(config.languages.items()):
-        for is_verbatim in (False, True):
-            here = (pl.col("language") == language) & (verbatim == is_verbatim)
-            failed = first_failed(rules, is_verbatim)
-            name = pl.when(here).then(failed[0]).otherwise(name)
-            figure = pl.when(here).then(failed[1]).otherwise(figure)
-    return name, figure
-
-
-def standing(judged: pl.DataFrame, dropped: NDArray[np.bool_]) -> Standing:
-    """Rows not dropped, the document to keep first."""
-    rows = judged.with_row_index("index").filter(pl.Series(~dropped))
-    order = rows.sort(
-        "heldout_group", "source", "characters", "id", descending=[True, False, True, False], maintain_order=True
-    )
-    return Standing(order["index"].to_numpy().astype(np.int64), order["heldout_group"].to_numpy())
+    piece: Piece
+    config: CorpusConfig
+    lists: OptOutLists
 
 
 @dataclass(frozen=True)
-class Duplicates:
-    """For each document (all rows of the corpus): the row it repeats, or -1, and how alike they are."""
+class VerdictTask:
+    """A measured unit and what the whole corpus says of its documents: arrays of places in the unit with a value each;
+    `dropped` has the rule's name and its value."""
 
-    of: Ints
-    similarity: NDArray[np.float64]
-    near: NDArray[np.bool_]
-
-
-def find_duplicates(
-    judged: pl.DataFrame,
-    config: CorpusConfig,
-    signatures_of: Callable[[Ints], NDArray[np.uint32]],
-    load_shingles: Callable[[Ints], Callable[[int], UInts]],
-) -> Duplicates:
-    """Exact, then near duplicates among the documents that passed the rules.
-
-    `signatures_of(rows)` gives their signatures; `load_shingles(rows)` reads the shingle sets of candidates and
-    returns the lookup by row.
-    """
-    of = np.full(len(judged), -1, np.int64)
-    similarity, near = np.zeros(len(judged)), np.zeros(len(judged), np.bool_)
-    passed = standing(judged, judged["rule"].is_not_null().to_numpy())
-    hashes = np.array(judged["text_hash"].gather(passed.index).to_list(), dtype="V16")
-    first = exact_duplicates(hashes)
-    repeats = first != np.arange(len(first))
-    of[passed.index[repeats]] = passed.index[first[repeats]]
-    similarity[passed.index[repeats]] = 1.0
-    distinct = Standing(passed.index[~repeats], passed.heldout[~repeats])
-    for row, match in _near(distinct, config, signatures_of, load_shingles).items():
-        of[row], similarity[row], near[row] = match.kept, match.similarity, True
-    return Duplicates(of, similarity, near)
+    judged: JudgeTask
+    dropped: tuple[Ints, list[str], list[str | None]]
+    clusters: tuple[Ints, Ints]
+    out: Path
 
 
-def _near(
-    distinct: Standing,
-    config: CorpusConfig,
-    signatures_of: Callable[[Ints], NDArray[np.uint32]],
-    load_shingles: Callable[[Ints], Callable[[int], UInts]],
-) -> dict[int, Match]:
-    settings = config.duplicates
-    candidates: Buckets = buckets(signatures_of(distinct.index), settings.rows, distinct.heldout)
-    lookup = load_shingles(distinct.index[candidates.members()])
-    found = near_duplicates(
-        candidates, distinct.heldout, lambda place: lookup(int(distinct.index[place])), settings.min_jaccard
+def read_attributes(path: Path) -> pl.DataFrame:
+    """What the rules look at of a measured unit."""
+    names = [name for name in pq.read_schema(path).names if not name.startswith(BIG_COLUMNS)]
+    return pl.DataFrame(pl.from_arrow(pq.read_table(path, columns=names)))
+
+
+def passes(task: JudgeTask) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Packed bits per document: passed every rule that looks at it alone; in a group that is held out. Documents of
+    earlier corpora passed theirs."""
+    frame = read_attributes(task.piece.path)
+    held = frame["heldout_group"].to_numpy()
+    if task.piece.source == EARLIER:
+        return np.packbits(np.ones(len(frame), np.bool_)), np.packbits(held)
+    judged = judge(frame, task.config, task.piece.source, task.lists)
+    return np.packbits(judged["rule"].is_null().to_numpy()), np.packbits(held)
+
+
+def write_verdicts(task: VerdictTask) -> None:
+    """Per document of the unit: `id, language, rule, value, heldout, cluster` (its size, for a kept document)."""
+    if task.out.exists():
+        return
+    piece = task.judged.piece
+    frame = read_attributes(piece.path)
+    judged = judge(frame, task.judged.config, piece.source, task.judged.lists)
+    rule, value = judged["rule"].to_list(), judged["value"].to_list()
+    for place, name, cause in zip(*task.dropped, strict=True):
+        rule[place], value[place] = name, cause
+    cluster = np.ones(len(frame), np.int64)
+    cluster[task.clusters[0]] = task.clusters[1]
+    told = frame.select("id", "language", "heldout_group").with_columns(
+        rule=pl.Series(rule, dtype=pl.String), value=pl.Series(value, dtype=pl.String), cluster=pl.Series(cluster)
     )
-    return {
-        int(distinct.index[place]): Match(int(distinct.index[match.kept]), match.similarity)
-        for place, match in found.items()
-    }
-
-
-def verdicts(judged: pl.DataFrame, duplicates: Duplicates) -> pl.DataFrame:
-    """Per document: `id, language, rule, value, heldout, cluster` (its size, for a kept document)."""
-    repeats = duplicates.of >= 0
-    kept = np.where(repeats, duplicates.of, 0)
-    ids, held = judged["id"], judged["heldout_group"].to_numpy()
-    like_heldout = repeats & held[kept] & ~held
-    names = np.where(like_heldout, LIKE_HELDOUT, np.where(duplicates.near, NEAR, EXACT))
-    told = judged.select("id", "language", "rule", "value", "heldout_group").with_columns(
-        repeats=pl.Series(repeats),
-        name=pl.Series(names.astype(str), dtype=pl.String),
-        repeated=pl.format("{} of {}", pl.Series(duplicates.similarity).round(4), ids.gather(kept)),
-        cluster=pl.Series(_cluster_sizes(duplicates)),
-    )
-    return told.select(
+    verdicts = told.select(
         "id",
         "language",
-        rule=pl.when("repeats").then("name").otherwise("rule"),
-        value=pl.when("repeats").then("repeated").otherwise("value"),
-        heldout=pl.col("heldout_group") & ~pl.col("repeats") & pl.col("rule").is_null(),
-        cluster="cluster",
+        "rule",
+        "value",
+        heldout=pl.col("heldout_group") & pl.col("rule").is_null(),
+        cluster=pl.when(pl.col("rule").is_null()).then("cluster").otherwise(0),
+    )
+    with replacing(task.out) as partial:
+        verdicts.write_parquet(partial)
+
+
+def decide(
+    search: Search,
+    config: CorpusConfig,
+    lists: OptOutLists,
+    verdict_files: Sequence[Path | None],
+    load_shingles: Callable[[Ints], list[ShingleFile]],
+) -> dict[str, Any]:
+    """Write the verdicts of every piece that has a file for them; returns what the report says of duplicates."""
+    measured, workers = search.measured, search.workers
+    tasks = [JudgeTask(piece, config, lists) for piece in measured.pieces]
+    bits = workers.map(passes, tasks, label="judge", unit="shards")
+    rows = np.diff(measured.edges)
+    passed, heldout = (
+        np.concatenate([np.unpackbits(pair[which], count=int(count)) for pair, count in zip(bits, rows, strict=True)])
+        .astype(np.bool_)
+        if len(bits) else np.zeros(0, np.bool_)
+        for which in (0, 1)
+    )  # fmt: skip
+    repeated = repeated_ids(search)
+    passed[repeated] = False
+    found = _duplicates(search, passed, heldout, load_shingles)
+    root = resolve(found.rows, found.kept)
+    names = np.where(heldout[root] & ~heldout[found.rows], LIKE_HELDOUT, np.where(found.near, NEAR, EXACT))
+    ids = measured.gather(found.kept, ["id"])["id"]
+    values = pl.select(pl.format("{} of {}", pl.Series(found.similarity).round(4), pl.Series(ids))).to_series()
+    dropped = pl.DataFrame(
+        {
+            "row": np.concatenate([repeated, found.rows]),
+            "rule": [REPEATED_ID] * len(repeated) + names.tolist(),
+            "value": [None] * len(repeated) + values.to_list(),
+        },
+        schema={"row": pl.Int64, "rule": pl.String, "value": pl.String},
+    ).filter(pl.col("row") >= measured.earlier_rows)
+    clusters = np.unique(root, return_counts=True)
+    _write(search, tasks, dropped, (clusters[0], clusters[1] + 1), verdict_files)
+    return _counts(found, root, measured.earlier_rows) | _one_shot(search, found, config)
+
+
+def _duplicates(
+    search: Search, passed: Mask, heldout: Mask, load_shingles: Callable[[Ints], list[ShingleFile]]
+) -> Duplicates:
+    """Duplicates among the documents that passed, without those within earlier corpora."""
+    exact, same = exact_duplicates(search, passed)
+    distinct = passed.copy()
+    distinct[exact] = False
+    near, like, similarity = near_duplicates_of(search, distinct, heldout, load_shingles)
+    rows = np.concatenate([exact, near])
+    order = np.argsort(rows)
+    return Duplicates(
+        rows[order],
+        np.concatenate([same, like])[order],
+        np.concatenate([np.ones(len(exact)), similarity])[order],
+        np.concatenate([np.zeros(len(exact), np.bool_), np.ones(len(near), np.bool_)])[order],
     )
 
 
-def roots(duplicates: Duplicates) -> Ints:
-    """For each document the kept one its chain ends at: an exact copy of a near-duplicate has two steps to go."""
-    root = np.where(duplicates.of >= 0, duplicates.of, np.arange(len(duplicates.of)))
-    while not np.array_equal(root[root], root):
-        root = root[root]
-    return root
+def _write(
+    search: Search,
+    tasks: Sequence[JudgeTask],
+    dropped: pl.DataFrame,
+    clusters: tuple[Ints, Ints],
+    files: Sequence[Path | None],
+) -> None:
+    edges = search.measured.edges
+    by_row = dropped.sort("row")
+    rows = by_row["row"].to_numpy()
+    made = []
+    for place, (task, out) in enumerate(zip(tasks, files, strict=True)):
+        if out is None:
+            continue
+        start, end = np.searchsorted(rows, edges[place : place + 2])
+        first, last = np.searchsorted(clusters[0], edges[place : place + 2])
+        here = by_row.slice(int(start), int(end - start))
+        own = (rows[start:end] - edges[place], here["rule"].to_list(), here["value"].to_list())
+        made.append(VerdictTask(task, own, (clusters[0][first:last] - edges[place], clusters[1][first:last]), out))
+    search.workers.map(write_verdicts, made, label="verdicts", unit="shards")
 
 
-def _cluster_sizes(duplicates: Duplicates) -> Ints:
-    sizes = np.bincount(roots(duplicates), minlength=len(duplicates.of)).astype(np.int64)
-    return np.where(duplicates.of >= 0, 0, sizes)
-
-
-def cluster_counts(duplicates: Duplicates) -> dict[str, Any]:
-    """Clusters that hold an exact copy, and clusters that hold a near one."""
-    root = roots(duplicates)
-    repeats = duplicates.of >= 0
+def _counts(found: Duplicates, root: Ints, earlier_rows: int) -> dict[str, Any]:
+    """Clusters of new documents that hold an exact copy, and that hold a near one."""
+    new = found.rows >= earlier_rows
     return {
-        "exact": len(np.unique(root[repeats & ~duplicates.near])),
-        "near": len(np.unique(root[repeats & duplicates.near])),
+        "exact": len(np.unique(root[new & ~found.near])),
+        "near": len(np.unique(root[new & found.near])),
     }
+
+
+def _one_shot(search: Search, found: Duplicates, config: CorpusConfig) -> dict[str, Any]:
+    """How dropping what repeats an earlier corpus differs from building both at once: there, of two documents of one
+    source the longer would have stayed, and a held-out one before any other."""
+    first_new = search.measured.earlier_rows
+    if not first_new:
+        return {}
+    against = (found.kept < first_new) & (found.rows >= first_new)
+    new = search.measured.gather(found.rows[against], ["heldout_group", "characters", "id"])
+    old = search.measured.gather(found.kept[against], ["heldout_group", "characters", "id", "source_name"])
+    names = [config.sources[place].name for place in new["source"]]
+    other = 0
+    for ours, theirs, name in zip(new.iter_rows(named=True), old.iter_rows(named=True), names, strict=True):
+        if ours["heldout_group"] != theirs["heldout_group"]:
+            other += ours["heldout_group"]
+        elif name == theirs["source_name"]:
+            other += (-ours["characters"], ours["id"]) < (-theirs["characters"], theirs["id"])
+    return {"earlier": {"documents": first_new, "dropped": int(against.sum()), "one_shot_would_keep": int(other)}}

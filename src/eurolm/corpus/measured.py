@@ -1,91 +1,77 @@
-"""The measured attributes of all units as one table whose rows are numbered through the corpus."""
+"""The measured attributes of all sources, rows numbered through the corpus, read a column or a few rows at a time.
+
+Documents of earlier corpora come first: they have attributes of the same kind (`index/` of a finished corpus).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from eurolm.artifacts.atomic import replacing
-from eurolm.config.corpus import CorpusConfig
-from eurolm.corpus.candidates import CandidateTask
-from eurolm.corpus.duplicates import Ints
-from eurolm.corpus.measure import read_attributes, read_signatures
-from eurolm.corpus.scratch import Scratch
-from eurolm.corpus.shingles import UInts
-from eurolm.corpus.units import Unit
+from eurolm.corpus.duplicates.keys import KeyFile
+from eurolm.corpus.text.words import Ints
+
+EARLIER = -1
+"""Place among the sources of what an earlier corpus holds: before all of them."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Attributes of one unit, or of one source of an earlier corpus. `source` is the source's place in the config."""
+
+    path: Path
+    source: int
 
 
 @dataclass(frozen=True)
 class Measured:
-    """`edges[i]` is the number of the first row of unit i; one more entry than units."""
+    """`edges[i]` (int64) is the number of the first row of piece i; one more entry than pieces."""
 
-    units: Sequence[Unit]
-    scratch: Scratch
+    pieces: Sequence[Piece]
     edges: Ints
 
     @staticmethod
-    def open(units: Sequence[Unit], scratch: Scratch) -> Measured:
-        """Of units that are all measured."""
-        rows = [pq.read_metadata(scratch.measured(unit)).num_rows for unit in units]
-        return Measured(units, scratch, np.concatenate([[0], np.cumsum(rows)]).astype(np.int64))
+    def open(pieces: Sequence[Piece]) -> Measured:
+        """Of files that are all written."""
+        rows = [pq.read_metadata(piece.path).num_rows for piece in pieces]
+        return Measured(pieces, np.concatenate([[0], np.cumsum(rows)]).astype(np.int64))
 
-    def attributes(self) -> pl.DataFrame:
-        """All attributes but signatures, with `source`, the source's place in the config."""
-        return pl.concat(
-            read_attributes(self.scratch.measured(unit)).with_columns(source=pl.lit(unit.source, pl.Int64))
-            for unit in self.units
-        )
+    @property
+    def rows(self) -> int:
+        """Documents of all pieces."""
+        return int(self.edges[-1])
 
-    def by_unit(self, rows: Ints) -> Iterator[tuple[int, Ints]]:
-        """(place of the unit, places in `rows` of its rows) for units that have any."""
-        unit = np.searchsorted(self.edges, rows, side="right") - 1
-        order = np.argsort(unit, kind="stable")
-        starts = np.searchsorted(unit[order], np.arange(len(self.units) + 1))
-        for place in range(len(self.units)):
+    @property
+    def earlier_rows(self) -> int:
+        """Documents of earlier corpora; they have the lowest numbers."""
+        return int(self.edges[sum(piece.source == EARLIER for piece in self.pieces)])
+
+    def key_files(self) -> tuple[KeyFile, ...]:
+        """Where the keys of all rows are."""
+        return tuple(KeyFile(piece.path, int(first)) for piece, first in zip(self.pieces, self.edges, strict=False))
+
+    def by_piece(self, rows: Ints) -> Iterator[tuple[int, Ints]]:
+        """(place of the piece, places in `rows` of its rows) for pieces that have any."""
+        piece = np.searchsorted(self.edges, rows, side="right") - 1
+        order = np.argsort(piece, kind="stable")
+        starts = np.searchsorted(piece[order], np.arange(len(self.pieces) + 1))
+        for place in range(len(self.pieces)):
             if starts[place] < starts[place + 1]:
                 yield place, order[starts[place] : starts[place + 1]]
 
-    def signatures(self, rows: Ints) -> NDArray[np.uint32]:
-        """Signatures [rows, hashes], in the order of `rows`."""
-        parts = [
-            (places, read_signatures(self.scratch.measured(self.units[unit]), rows[places] - self.edges[unit]))
-            for unit, places in self.by_unit(rows)
-        ]
-        result = np.zeros((len(rows), parts[0][1].shape[1] if parts else 1), np.uint32)
-        for places, signatures in parts:
-            result[places] = signatures
-        return result
-
-    def candidate_tasks(self, rows: Ints, config: CorpusConfig) -> list[CandidateTask]:
-        """One task per unit that holds any of `rows`."""
-        return [
-            CandidateTask(
-                self.units[unit],
-                config,
-                np.sort(rows[places] - self.edges[unit]),
-                self.scratch.shingles(self.units[unit]),
-            )
-            for unit, places in self.by_unit(rows)
-        ]
-
-    def shingles(self, rows: Ints) -> Callable[[int], UInts]:
-        """Lookup of the sorted distinct shingles of one of `rows`, after the candidate tasks are done."""
-        sets: dict[int, UInts] = {}
-        for unit, places in self.by_unit(rows):
-            with np.load(self.scratch.shingles(self.units[unit])) as stored:
-                hashes, offsets = stored["hashes"], stored["offsets"]
-            for index, row in enumerate(np.sort(rows[places])):
-                sets[int(row)] = hashes[offsets[index] : offsets[index + 1]]
-        return sets.__getitem__
-
-    def write_verdicts(self, verdicts: pl.DataFrame) -> None:
-        """One file per unit, its rows in file order."""
-        for place, unit in enumerate(self.units):
-            with replacing(self.scratch.verdicts(unit)) as partial:
-                start = int(self.edges[place])
-                verdicts.slice(start, int(self.edges[place + 1]) - start).write_parquet(partial)
+    def gather(self, rows: Ints, columns: Sequence[str]) -> pl.DataFrame:
+        """`columns` of the given rows, in their order, with `source`."""
+        parts, places = [], [np.zeros(0, np.int64)]
+        for piece, here in self.by_piece(rows):
+            table = pl.DataFrame(pl.from_arrow(pq.read_table(self.pieces[piece].path, columns=list(columns))))
+            found = table[rows[here] - self.edges[piece]]
+            parts.append(found.with_columns(source=pl.lit(self.pieces[piece].source, pl.Int64)))
+            places.append(here)
+        if not parts:
+            return pl.DataFrame(schema=[*columns, "source"])
+        return pl.concat(parts)[np.argsort(np.concatenate(places))]

@@ -12,17 +12,32 @@ from typing import Any
 import polars as pl
 
 from eurolm.config.corpus import CorpusConfig
-from eurolm.corpus.decide import LARGEST_CLUSTERS, RULE_NAMES
-from eurolm.corpus.records import Tally
-from eurolm.corpus.units import Unit
+from eurolm.corpus.contamination.clean import RULES as CLEANING
+from eurolm.corpus.decide import EXACT, LIKE_HELDOUT, NEAR, REPEATED_ID
+from eurolm.corpus.judge import LANGUAGE
+from eurolm.corpus.permissions import RULES as PERMISSIONS
+from eurolm.corpus.rules.table import rule_names
+from eurolm.corpus.sources.records import Tally
+from eurolm.corpus.sources.units import Unit
 
 COUNTS = (
-    "read", "read_bytes", "invalid", "outside_sample", "kept", "kept_bytes", "heldout", "heldout_bytes",
+    "read", "read_bytes", "invalid", "outside_sample", "kept", "kept_bytes", "heldout", "heldout_bytes", "repaired",
 )  # fmt: skip
+TABLES = (
+    "invalid_causes", "skipped", "dropped", "dropped_bytes", "language", "heldout_language", "detected", "personal",
+    "removed",
+)  # fmt: skip
+LARGEST_CLUSTERS = 10
+FUNNEL_KEPT, FUNNEL_HELDOUT = "kept", "held out"
+
+
+def all_rules(config: CorpusConfig) -> tuple[str, ...]:
+    """Every name a document can leave with, in the order in which it is asked."""
+    return (REPEATED_ID, *PERMISSIONS, LANGUAGE, *rule_names(config), EXACT, NEAR, LIKE_HELDOUT, *CLEANING.values())
 
 
 def summarise(told: pl.DataFrame, samples: int) -> dict[str, Any]:
-    """Of documents beside their verdicts; needs the columns that `write` joins, without the text."""
+    """Of a unit's documents beside their verdicts; needs the columns that `write` joins, without the text."""
     planted = told.with_columns(planted=_planted(told))
     passed = planted.filter(pl.col("rule").is_null())
     gone = planted.filter(pl.col("rule").is_not_null())
@@ -30,19 +45,28 @@ def summarise(told: pl.DataFrame, samples: int) -> dict[str, Any]:
     return {
         "counts": {
             "read": len(told),
-            "read_bytes": int(told["bytes"].sum()),
+            "read_bytes": int(told["read_bytes"].sum()),
             "kept": len(kept),
             "kept_bytes": int(kept["bytes"].sum()),
             "heldout": len(heldout),
             "heldout_bytes": int(heldout["bytes"].sum()),
+            "repaired": int(passed["repaired"].sum()),
         },
-        "dropped": _counted(gone["rule"]),
-        "language": _counted(kept["language"]),
-        "heldout_language": _counted(heldout["language"]),
+        "tables": {
+            "dropped": _counted(gone["rule"]),
+            "dropped_bytes": _summed(gone, "rule", "read_bytes"),
+            "language": _counted(kept["language"]),
+            "heldout_language": _counted(heldout["language"]),
+            "detected": _counted(told["language"].fill_null("none")),
+            "personal": _totals_of(passed, "personal_"),
+            "removed": _totals_of(passed, "removed_"),
+        },
+        "funnel": _funnel(told),
+        "lengths": _lengths(kept),
         "samples": {
             "kept": _lowest(kept, samples, ("id", "source", "language", "excerpt")),
             "dropped": {
-                str(rule): _lowest(part, samples, ("id", "source", "excerpt", "value", "planted"))
+                str(rule): _lowest(part, samples, ("id", "source", "language", "excerpt", "value", "planted"))
                 for (rule,), part in gone.group_by("rule", maintain_order=True)
             },
         },
@@ -52,10 +76,9 @@ def summarise(told: pl.DataFrame, samples: int) -> dict[str, Any]:
 
 
 def build_report(
-    config: CorpusConfig, units: Sequence[Unit], tallies: Sequence[Tally], summaries: Sequence[dict[str, Any]],
-    clusters: dict[str, Any],
-) -> dict[str, Any]:  # fmt: skip
-    """The content of `report.json` from all units, in their order."""
+    config: CorpusConfig, units: Sequence[Unit], tallies: Sequence[Tally], summaries: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """What all units say together, in their order: `report.json` but for duplicates and contamination."""
     sources = {source.name: _empty_source() for source in config.sources}
     for unit, tally, summary in zip(units, tallies, summaries, strict=True):
         _add(sources[config.sources[unit.source].name], tally, summary)
@@ -63,9 +86,11 @@ def build_report(
     largest.sort(key=lambda item: (-item["size"], item["id"]))
     return {
         "sources": sources,
-        "rules": list(RULE_NAMES),
-        "samples": _merged_samples(summaries, config.samples_per_rule),
-        "clusters": {**clusters, "largest": largest[:LARGEST_CLUSTERS]},
+        "rules": list(all_rules(config)),
+        "samples": _merged_samples(summaries, config),
+        "largest_clusters": largest[:LARGEST_CLUSTERS],
+        "funnel": _merged_tables([summary["funnel"] for summary in summaries]),
+        "lengths": _merged_tables([summary["lengths"] for summary in summaries]),
         "totals": _totals(sources),
         "planted": _merged_planted(summaries),
     }
@@ -78,6 +103,36 @@ def _planted(told: pl.DataFrame) -> pl.Series:
 
 def _counted(values: pl.Series) -> dict[str, int]:
     return dict(sorted(Counter(values.to_list()).items()))
+
+
+def _summed(frame: pl.DataFrame, by: str, column: str) -> dict[str, int]:
+    return dict(sorted(frame.group_by(by).agg(pl.col(column).sum()).iter_rows()))
+
+
+def _totals_of(frame: pl.DataFrame, prefix: str) -> dict[str, int]:
+    """Sums of the columns with this prefix, those that are not zero."""
+    sums = {name.removeprefix(prefix): int(frame[name].sum()) for name in frame.columns if name.startswith(prefix)}
+    return {name: value for name, value in sorted(sums.items()) if value}
+
+
+def _funnel(told: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """Detected language → what became of its documents."""
+    fate = pl.coalesce("rule", pl.when("heldout").then(pl.lit(FUNNEL_HELDOUT)).otherwise(pl.lit(FUNNEL_KEPT)))
+    counted = told.group_by(pl.col("language").fill_null("none"), fate.alias("fate")).len().sort("language", "fate")
+    funnel: dict[str, dict[str, int]] = {}
+    for language, name, count in counted.iter_rows():
+        funnel.setdefault(language, {})[name] = count
+    return funnel
+
+
+def _lengths(kept: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """Language → documents by length: the key is the power of two of characters that a document reaches."""
+    power = pl.col("characters").cast(pl.Float64).clip(1).log(2).floor().cast(pl.Int64)
+    counted = kept.group_by("language", power.alias("power")).len().sort("language", "power")
+    lengths: dict[str, dict[str, int]] = {}
+    for language, exponent, count in counted.iter_rows():
+        lengths.setdefault(language, {})[str(2**exponent)] = count
+    return lengths
 
 
 def _lowest(frame: pl.DataFrame, samples: int, names: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -99,14 +154,7 @@ def _planted_counts(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def _empty_source() -> dict[str, Any]:
-    return {
-        **dict.fromkeys(COUNTS, 0),
-        "invalid_causes": {},
-        "first_invalid": None,
-        "dropped": {},
-        "language": {},
-        "heldout_language": {},
-    }
+    return {**dict.fromkeys(COUNTS, 0), "first_invalid": None, **{name: {} for name in TABLES}}
 
 
 def _add(source: dict[str, Any], tally: Tally, summary: dict[str, Any]) -> None:
@@ -115,12 +163,8 @@ def _add(source: dict[str, Any], tally: Tally, summary: dict[str, Any]) -> None:
     source["invalid"] += tally.invalid.total
     source["outside_sample"] += tally.outside_sample
     source["first_invalid"] = source["first_invalid"] or tally.invalid.first
-    for name, added in (
-        ("invalid_causes", tally.invalid.counts),
-        ("dropped", summary["dropped"]),
-        ("language", summary["language"]),
-        ("heldout_language", summary["heldout_language"]),
-    ):
+    tables = {**summary["tables"], "invalid_causes": tally.invalid.counts, "skipped": tally.skipped}
+    for name, added in tables.items():
         source[name] = _sum_of([source[name], added])
 
 
@@ -131,16 +175,20 @@ def _sum_of(parts: Sequence[dict[str, int]]) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
+def _merged_tables(parts: Sequence[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
+    names = sorted({name for part in parts for name in part})
+    return {name: _sum_of([part.get(name, {}) for part in parts]) for name in names}
+
+
 def _totals(sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
     totals: dict[str, Any] = {name: sum(source[name] for source in sources.values()) for name in COUNTS}
-    for name in ("dropped", "language", "heldout_language"):
-        totals[name] = _sum_of([source[name] for source in sources.values()])
-    return totals
+    return totals | {name: _sum_of([source[name] for source in sources.values()]) for name in TABLES}
 
 
-def _merged_samples(summaries: Sequence[dict[str, Any]], samples: int) -> dict[str, Any]:
+def _merged_samples(summaries: Sequence[dict[str, Any]], config: CorpusConfig) -> dict[str, Any]:
+    samples = config.samples_per_rule
     dropped: dict[str, list[dict[str, Any]]] = {}
-    for rule in RULE_NAMES:
+    for rule in all_rules(config):
         found = [item for each in summaries for item in each["samples"]["dropped"].get(rule, [])]
         if found:
             dropped[rule] = sorted(found, key=lambda item: item["id"])[:samples]

@@ -14,6 +14,7 @@ from eurolm.artifacts.hashing import content_hash, sha256_file
 from eurolm.config.model import Config
 from eurolm.console import Reporter
 from eurolm.corpus.documents import languages, shards
+from eurolm.corpus.forget import Forgotten
 from eurolm.errors import ConfigError, InputError
 from eurolm.evaluate.pairs import Scored, model_pairs, pair_score, write_items
 from eurolm.evaluate.results import SCHEMA, LanguageScore, PairScore, Results, Settings, write_results
@@ -105,7 +106,8 @@ def _plan(config: Config, tokenizer: LoadedTokenizer, corpus: Path | None, units
         raise ConfigError(f"evaluate.stride_tokens = {stride} is longer than the window of {window} tokens.")
     tasks = [(task, items(task)) for task in map(load_task, config.evaluate.tasks)]
     limit = config.evaluate.heldout_max_bytes
-    texts = [choose_text(corpus, language, limit) for language in languages(corpus)] if corpus else []
+    forgotten = Forgotten.load(config.corpus.forget)
+    texts = [choose_text(corpus, language, limit, forgotten) for language in languages(corpus)] if corpus else []
     if corpus and not any(text.documents for text in texts):
         raise InputError(
             f"{corpus} has no held-out text, so there is nothing to measure bits per byte on. "

@@ -14,6 +14,7 @@ from eurolm.artifacts.atomic import write_text
 from eurolm.config.evaluate import EvaluateConfig
 from eurolm.console import Reporter
 from eurolm.corpus.documents import Document, heldout
+from eurolm.corpus.forget import NOTHING, Forgotten
 from eurolm.evaluate import ngram
 from eurolm.evaluate.results import LanguageScore, Rows
 from eurolm.evaluate.statistics import ratio_interval
@@ -46,10 +47,10 @@ class HeldoutText:
         return digest.hexdigest()
 
 
-def choose_text(corpus: Path, language: str, max_bytes: int) -> HeldoutText:
+def choose_text(corpus: Path, language: str, max_bytes: int, forgotten: Forgotten = NOTHING) -> HeldoutText:
     """Whole held-out documents in id order within `max_bytes`; one that would not fit is passed over, but for the
     first: so that one long document cannot crowd out the others."""
-    found = heldout(corpus, language)
+    found = heldout(corpus, language, forgotten)
     chosen: list[Document] = []
     room = max_bytes
     for document in found:

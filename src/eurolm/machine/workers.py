@@ -1,15 +1,19 @@
 """One way to spread shards over processes: Dask, sized to what this host affords.
 
 Results come back in the order of the items, whatever the number of workers; a function given here must be pure in
-its item and write its output atomically, because Dask may run a task twice.
+its item and write its output atomically, because Dask may run a task twice. A worker that dies costs the shard it was
+on: its nanny starts another, and the shard is given out again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, TypeVar
 
 from eurolm.console import Reporter
+from eurolm.errors import MachineError
 from eurolm.machine.host import cores, memory_bytes
 
 Item = TypeVar("Item")
@@ -18,12 +22,87 @@ Result = TypeVar("Result")
 # One thread per worker and one thread per library inside it: the shards are the parallelism.
 SINGLE_THREAD = {"POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 BYTES_PER_WORKER = 2 * 1024**3
+ATTEMPTS = 3
 
 
 def worker_count(wanted: int | None, items: int) -> int:
     """Workers to start: `wanted`, or one per core that memory affords; never more than there are items."""
     affordable = max(1, min(cores(), memory_bytes() // BYTES_PER_WORKER))
     return max(1, min(wanted or affordable, items))
+
+
+class Workers:
+    """The processes of one stage: started by the first pass that has use for two, and kept for the passes after it,
+    because starting them takes 3 to 8 s on two cores. A context manager."""
+
+    def __init__(self, wanted: int | None, reporter: Reporter) -> None:
+        self._wanted, self._reporter = wanted, reporter
+        self._open = ExitStack()
+        self._client: Any = None
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._open.close()
+
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item], *, label: str, unit: str) -> list[Result]:
+        """Apply `function` to every item; results in item order. The first error raised by a task is raised here.
+
+        Raises MachineError when an item killed its worker several times over.
+        """
+        with self._reporter.task(label, len(items), unit) as task:
+            if self._client is None and worker_count(self._wanted, len(items)) == 1:
+                results = []
+                for item in items:
+                    results.append(function(item))
+                    task.advance()
+                return results
+            return self._map_on_dask(function, items, task.advance)
+
+    def _map_on_dask(
+        self, function: Callable[[Item], Result], items: Sequence[Item], advance: Callable[[], None]
+    ) -> list[Result]:
+        from distributed import KilledWorker, as_completed
+
+        client = self._started()
+        futures = client.map(function, items, pure=False)
+        try:
+            for future in as_completed(futures):
+                if future.status == "error":
+                    future.result()
+                advance()
+            return list(client.gather(futures))
+        except KilledWorker as error:
+            raise MachineError(
+                f"a worker process died {ATTEMPTS} times over one shard ({error.task}), most likely out of memory. "
+                "Finished shards are kept. Run the same command again with fewer workers, or on a larger machine."
+            ) from None
+
+    def _started(self) -> Any:
+        if self._client is not None:
+            return self._client
+        import dask
+        from distributed import Client, LocalCluster
+
+        count = worker_count(self._wanted, self._wanted or cores())
+        settings = {
+            "distributed.nanny.pre-spawn-environ": SINGLE_THREAD,
+            "distributed.scheduler.allowed-failures": ATTEMPTS,
+            "distributed.worker.daemon": True,
+        }
+        self._open.enter_context(dask.config.set(settings))
+        cluster = self._open.enter_context(
+            LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                dashboard_address=None,
+                memory_limit=memory_bytes() // count,
+                silence_logs=50,
+            )
+        )
+        self._client = self._open.enter_context(Client(cluster))
+        return self._client
 
 
 def map_shards(
@@ -35,43 +114,7 @@ def map_shards(
     unit: str,
     reporter: Reporter,
 ) -> list[Result]:
-    """Apply `function` to every item; results in item order. The first error raised by a task is raised here."""
+    """One pass with processes of its own; see `Workers.map`."""
     count = worker_count(workers, len(items))
-    with reporter.task(label, len(items), unit) as task:
-        if count == 1:
-            results = []
-            for item in items:
-                results.append(function(item))
-                task.advance()
-            return results
-        return _map_on_dask(function, items, count, task.advance)
-
-
-def _map_on_dask(
-    function: Callable[[Item], Result], items: Sequence[Item], count: int, advance: Callable[[], None]
-) -> list[Result]:
-    import dask
-    from distributed import Client, LocalCluster, as_completed
-
-    settings = {
-        "distributed.nanny.pre-spawn-environ": SINGLE_THREAD,
-        "distributed.scheduler.allowed-failures": 3,
-        "distributed.worker.daemon": True,
-    }
-    with (
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            dashboard_address=None,
-            memory_limit=memory_bytes() // count,
-            silence_logs=50,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        futures = client.map(function, items, pure=False)
-        for future in as_completed(futures):
-            if future.status == "error":
-                future.result()
-            advance()
-        return list(client.gather(futures))
+    with Workers(count, reporter) as pool:
+        return pool.map(function, items, label=label, unit=unit)

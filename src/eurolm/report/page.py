@@ -10,7 +10,7 @@ from markupsafe import Markup
 from eurolm.config.model import Config
 from eurolm.config.shipped import package_file
 from eurolm.evaluate.results import Results
-from eurolm.report import charts, corpus_view, numbers, provenance, scores_view, tokenizer_view
+from eurolm.report import charts, corpus_details, corpus_view, numbers, provenance, scores_view, tokenizer_view
 from eurolm.report.figures import Headline
 from eurolm.report.inputs import CORPUS, METRICS, RESULTS, SAMPLES, TOKENIZER, TOKENS, RunFiles
 from eurolm.report.training import Course, prompts, share_label, summary
@@ -82,6 +82,11 @@ def _corpus(files: RunFiles, config: Config) -> dict[str, Any]:
         "kept_samples": report.get("samples", {}).get("kept", []),
         "dropped_samples": report.get("samples", {}).get("dropped", {}),
         "clusters": report.get("clusters", {}),
+        "by_language": corpus_details.language_rows(report),
+        "lengths": corpus_details.lengths_chart(report),
+        "cut_out": corpus_details.cut_out(report),
+        "contamination": corpus_details.contamination_rows(report),
+        "opt_out": report.get("opt_out", []),
         "licences": licences,
         "licences_note": note,
     }

@@ -68,6 +68,7 @@ class RankSpec:
     mixture: MixtureConfig
     run_dir: Path
     corpus: Path | None
+    forget: list[Path]
     tokenizer: Path
     tokens: Path
     packs: Path
@@ -110,6 +111,7 @@ def rank_spec(inputs: TrainInputs, attempt: str, threads: int, resume: Path | No
         mixture=inputs.config.mixture,
         run_dir=inputs.run_dir,
         corpus=inputs.corpus,
+        forget=inputs.config.corpus.forget,
         tokenizer=inputs.tokenizer,
         tokens=inputs.tokens,
         packs=inputs.packs,
@@ -133,6 +135,7 @@ def write_spec(path: Path, spec: RankSpec) -> None:
         value[name] = value[name].model_dump(mode="json", by_alias=True)
     for name in _PATHS:
         value[name] = None if value[name] is None else str(value[name])
+    value["forget"] = [str(path) for path in value["forget"]]
     write_json(path, value)
 
 
@@ -143,4 +146,5 @@ def read_spec(path: Path) -> RankSpec:
         value[name] = section.model_validate(value[name])
     for name in _PATHS:
         value[name] = None if value[name] is None else Path(value[name])
+    value["forget"] = [Path(path) for path in value["forget"]]
     return RankSpec(**value)

@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 
 from eurolm.corpus.documents import heldout
+from eurolm.corpus.forget import Forgotten
 from eurolm.scoring.bits_per_byte import score_documents
 from eurolm.tokenizer.load import LoadedTokenizer
 
@@ -46,12 +47,19 @@ class Validation:
 
 
 def load_validation(
-    corpus: Path | None, tokenizer: LoadedTokenizer, window: int, max_bytes: int, rank: int, world: int
+    corpus: Path | None,
+    forgotten: Forgotten,
+    tokenizer: LoadedTokenizer,
+    window: int,
+    max_bytes: int,
+    rank: int,
+    world: int,
 ) -> Validation:
     """The share of `rank`; no languages at all where the run has no corpus or holds nothing out."""
     texts: dict[str, list[str]] = {}
     for language in heldout_languages(corpus):
-        found = pieces([document.text for document in heldout(corpus, language)] if corpus else [], max_bytes)
+        documents = heldout(corpus, language, forgotten) if corpus else []
+        found = pieces([document.text for document in documents], max_bytes)
         if found:
             texts[language] = share(found, rank, world)
     return Validation(texts, tokenizer, window)

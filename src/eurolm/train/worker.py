@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from eurolm.corpus.forget import Forgotten
 from eurolm.errors import EurolmError, StoppedError
 from eurolm.mixture.mixture import Mixture
 from eurolm.model.build import build_model
@@ -99,7 +100,8 @@ def _observers(
 ) -> list[Observer]:
     train, steps = spec.train, mixture.total_steps
     window = spec.mixture.phases[-1].row_tokens
-    validation = load_validation(spec.corpus, tokenizer, window, train.validate_max_bytes, rank, spec.ranks)
+    forgotten = Forgotten.load(spec.forget)
+    validation = load_validation(spec.corpus, forgotten, tokenizer, window, train.validate_max_bytes, rank, spec.ranks)
     return [
         Metrics(spec.run_dir, train.log_every_steps, steps, train.max_skipped_steps),
         Validator(spec.run_dir, engine, validation, train.validate_every_steps, steps),

@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 
 from eurolm.corpus.sample.pick import read_records, stable_hash
-from eurolm.corpus.shingles import jaccard, shingle
+from eurolm.corpus.duplicates.shingles import jaccard, shingle
+from eurolm.corpus.text.words import words_of
 
 Record = dict[str, Any]
 
@@ -58,7 +59,7 @@ def make_noise(sample: Sequence[Record], text: Path, seed: int) -> list[Record]:
 
 def similarity(one: str, other: str) -> float:
     """Exact Jaccard similarity of two texts over their word 5-grams."""
-    shingles = shingle(pl.Series([one, other], dtype=pl.String), 5)
+    shingles = shingle(words_of(pl.Series([one, other], dtype=pl.String)), 5)
     return jaccard(np.unique(shingles.row(0)), np.unique(shingles.row(1)))
 
 

@@ -1,0 +1,86 @@
+"""Word n-grams of documents as 64-bit numbers, their MinHash signatures, and their exact Jaccard similarity.
+
+A shingle's number is a polynomial of the hashes of its lower-cased words, mixed. xxh3 is fixed for all versions and
+machines, unlike the hash of a dataframe library, so stored signatures stay comparable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import rensa
+from numpy.typing import NDArray
+
+from eurolm.corpus.text.words import Ints, UInts, Words
+
+FACTOR = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Shingles:
+    """Flat hashes (uint64) and row offsets (int64, one more than documents)."""
+
+    hashes: UInts
+    offsets: Ints
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def row(self, index: int) -> UInts:
+        """Hashes of one document."""
+        return self.hashes[self.offsets[index] : self.offsets[index + 1]]
+
+
+def shingle(words: Words, length: int) -> Shingles:
+    """Shingles of `length` consecutive words; a shorter text has one shingle of all it has, an empty one none."""
+    per_row = np.where(words.counts == 0, 0, np.maximum(words.counts - length + 1, 1))
+    offsets = np.concatenate([[0], np.cumsum(per_row)]).astype(np.int64)
+    return Shingles(_mix(_roll(words, offsets, length)), offsets)
+
+
+def _roll(words: Words, offsets: Ints, length: int) -> UInts:
+    """Polynomial over `length` consecutive hashes; texts shorter than that take what they have."""
+    padded = np.concatenate([words.folded, np.zeros(length, np.uint64)])
+    per_row = np.diff(offsets)
+    first = np.arange(offsets[-1]) + np.repeat(words.offsets[:-1] - offsets[:-1], per_row)
+    held = np.minimum(np.repeat(words.counts, per_row), length)
+    value = np.zeros(len(first), np.uint64)
+    for step in range(length):
+        value = np.where(step < held, value * FACTOR + padded[first + step], value)
+    return value
+
+
+def _mix(value: UInts) -> UInts:
+    """The finaliser of splitmix64, so that every bit of a shingle depends on all its words."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def signatures(shingles: Shingles, hashes: int, seed: int) -> NDArray[np.uint32]:
+    """MinHash signatures [documents, hashes] (uint32) by rensa's flat kernel."""
+    if not len(shingles):
+        return np.zeros((0, hashes), np.uint32)
+    matrix = rensa.RMinHash.digest_matrix_from_flat_token_hashes(
+        shingles.hashes, shingles.offsets.astype(np.uint64), hashes, seed
+    )
+    return np.array(matrix.to_rows(), dtype=np.uint32).reshape(len(shingles), hashes)
+
+
+def band_keys(signature: NDArray[np.uint32], rows: int) -> UInts:
+    """Keys [documents, bands] of consecutive `rows` hashes each; hashes left over at the end are not used."""
+    documents, hashes = signature.shape
+    bands = hashes // rows
+    key = np.zeros((documents, bands), np.uint64)
+    for row in range(rows):
+        key = _mix(key * FACTOR + signature[:, row : bands * rows : rows].astype(np.uint64) + np.uint64(1))
+    return key
+
+
+def jaccard(one: UInts, other: UInts) -> float:
+    """Exact Jaccard similarity of two sets given as sorted distinct hashes; 0 when either is empty."""
+    if not len(one) or not len(other):
+        return 0.0
+    shared = len(np.intersect1d(one, other, assume_unique=True))
+    return shared / (len(one) + len(other) - shared)

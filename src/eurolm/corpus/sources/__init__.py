@@ -1,0 +1,1 @@
+"""Where text comes from: files, archives and datasets as records with stable ids."""
