@@ -28,7 +28,7 @@ LANGUAGES = ("lv", "et")
 COMMAND = "scripts/bench corpus"
 PEER_BYTES, QUICK_PEER_BYTES = 16_000_000, 2_000_000
 """Text the peers get: as it ships, datatrove needs two CPU-minutes for 16 MB."""
-MINHASH_DOCUMENTS = 4000
+MINHASH_DOCUMENTS, PEER_MINHASH_DOCUMENTS = 24_000, 3000
 DOCUMENT_CHARACTERS = 2250
 PLANTED_SHARE = 0.1
 SINGLE = {"POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -179,11 +179,12 @@ def peer_rules() -> dict[str, dict[str, dict[str, Any]]]:
 
 def _minhash(place: Path) -> dict[str, Figure]:
     """Signatures of 2.5 kB documents, reading them included."""
-    folder = place / "minhash"
-    folder.mkdir()
-    with (folder / "text.jsonl").open("w") as stream:
-        for number, text in enumerate(_equal_documents()):
-            stream.write(json.dumps({"id": str(number), "text": text}, ensure_ascii=False) + "\n")
+    whole, part = place / "minhash", place / "minhash-peers"
+    for folder, count in ((whole, MINHASH_DOCUMENTS), (part, PEER_MINHASH_DOCUMENTS)):
+        folder.mkdir()
+        with (folder / "text.jsonl").open("w") as stream:
+            for number, text in enumerate(_equal_documents(count)):
+                stream.write(json.dumps({"id": str(number), "text": text}, ensure_ascii=False) + "\n")
     peer, script = python_of("datatrove"), ROOT / "benchmarks" / "peers" / "datatrove_minhash.py"
     empty = place / "nothing"
     empty.mkdir()
@@ -198,9 +199,9 @@ def _minhash(place: Path) -> dict[str, Figure]:
 
     # Imports take longer than signatures do; what one document costs is taken off.
     rates = {
-        "ours": [MINHASH_DOCUMENTS / (ours(folder) - ours(empty)) for _ in range(3)],
-        "regex": [MINHASH_DOCUMENTS / (theirs(folder, "regex") - theirs(empty, "regex")) for _ in range(2)],
-        "shipped": [MINHASH_DOCUMENTS / (theirs(folder, "shipped") - theirs(empty, "shipped"))],
+        "ours": [MINHASH_DOCUMENTS / (ours(whole) - ours(empty)) for _ in range(3)],
+        "regex": [PEER_MINHASH_DOCUMENTS / (theirs(part, "regex") - theirs(empty, "regex")) for _ in range(2)],
+        "shipped": [PEER_MINHASH_DOCUMENTS / (theirs(part, "shipped") - theirs(empty, "shipped"))],
     }
     median = {name: statistics.median(values) for name, values in rates.items()}
     unit = "documents of 2.5 kB/CPU-s"
@@ -212,9 +213,9 @@ def _minhash(place: Path) -> dict[str, Figure]:
     }
 
 
-def _equal_documents() -> Iterator[str]:
+def _equal_documents(count: int) -> Iterator[str]:
     text = " ".join(record["text"] for language in LANGUAGES for record in _chosen(language, 16_000_000))
-    for number in range(MINHASH_DOCUMENTS):
+    for number in range(count):
         start = number * DOCUMENT_CHARACTERS % (len(text) - DOCUMENT_CHARACTERS)
         yield text[start : start + DOCUMENT_CHARACTERS]
 

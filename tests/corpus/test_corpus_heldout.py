@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +88,37 @@ def test_nothing_like_a_held_out_document_stays_in_training(grown: tuple[Path, P
         assert closest(all_heldout(out), all_documents(out)) < 0.75
     assert report(grown[1])["totals"]["dropped"]["heldout_duplicate"] > 20
     assert "heldout_duplicate" in report(grown[1])["rules"]
+
+
+def windows(text: str, words: int) -> set[tuple[str, ...]]:
+    """All runs of this many consecutive words, lower-cased."""
+    found = re.findall(r"\w+", text.lower())
+    return {tuple(found[start : start + words]) for start in range(len(found) - words + 1)}
+
+
+def test_no_fifty_words_of_held_out_text_stand_in_training_text(tmp_path: Path) -> None:
+    write_source(tmp_path / "bills.jsonl", BILLS)
+    sources = [{"name": "bills", "paths": ["bills.jsonl"], "verbatim": True}]
+    changes = {"heldout": {"share": 0.2}, "samples_per_rule": 0}
+    held = [document.text.split() for document in all_heldout(build(tmp_path, config(sources, **changes), "first"))]
+    held = [words for words in held if len(words) > 130]
+    assert len(held) >= 20
+    own = " ".join(sample("et_riigikogu_stenograms", 1)[0]["text"].split()[:400])
+    quotes = [
+        {
+            "id": f"{place}",
+            "text": f"{own} {place}\n{' '.join(words[:20])}\n{' '.join(words[20 : 20 + 10 * (place % 10)])}\n{own[:200]}",
+        }
+        for place, words in enumerate(held)
+    ]
+    # Copies of each other but for the quotations, so that only the window rule can be what removes those.
+    write_source(tmp_path / "quotes.jsonl", quotes)
+    sources.append({"name": "quotes", "paths": ["quotes.jsonl"], "verbatim": True})
+    section = config(sources, **changes, duplicates={"min_jaccard": 1.0})
+    out = build(tmp_path, section, "second")
+    unseen = {window for document in all_heldout(out) for window in windows(document.text, 50)}
+    training = all_documents(out)
+    assert len(unseen) > 2000 and sum(document.source == "quotes" for document in training) > 10
+    assert not any(windows(document.text, 50) & unseen for document in training)
+    assert any(windows(quote["text"], 50) & unseen for quote in quotes)
+    assert report(out)["totals"]["removed"]["heldout_window"] >= 10

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from tests.corpus.building import (
@@ -67,8 +69,54 @@ def test_same_bytes_after_kill(mixed: Path, sign: str, count: int) -> None:
     build(mixed, mixed_sources(mixed), "killed", PART_BYTES)
     assert hashes(out) == hashes(mixed / "out")
     assert not list(out.rglob("*partial*")) and not (out / "work").exists()
-    for path in sorted(out.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
+    shutil.rmtree(out)
+    shutil.rmtree(mixed / "measured" / "killed")
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The Dask workers of a running stage: not the resource tracker that spawn starts as well."""
+    try:
+        children = psutil.Process(process.pid).children(recursive=True)
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def test_same_bytes_after_a_worker_is_killed(mixed: Path) -> None:
+    out = mixed / "killed"
+    environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}"}
+    command = [sys.executable, "-m", "tests.corpus.mixed", str(mixed), "2"]
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, start_new_session=True)
+    sign, killed, until = "measured/killed/*.partial-*/*.parquet", False, time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < until and not killed:
+        if list(mixed.glob(sign)) and (found := workers_of(process)):
+            found[-1].kill()
+            killed = True
+        time.sleep(0.002)
+    assert killed and process.wait(timeout=120) == 0
+    assert hashes(out) == hashes(mixed / "out")
+    shutil.rmtree(out)
+    shutil.rmtree(mixed / "measured" / "killed")
+
+
+def test_the_order_in_which_files_are_named_changes_nothing(mixed: Path) -> None:
+    section = mixed_sources(mixed)
+    reversed_paths = [source.model_copy(update={"paths": source.paths[::-1]}) for source in section.sources]
+    out = build(mixed, section.model_copy(update={"sources": reversed_paths}), "reversed", PART_BYTES)
+    assert hashes(out) == hashes(mixed / "out")
+
+
+def test_a_shard_of_input_makes_three_files(mixed: Path) -> None:
+    units = len(plan_units(mixed_sources(mixed), mixed, PART_BYTES))
+    made = [
+        path
+        for place in ("out/documents", "out/dropped", "measured/out")
+        for path in (mixed / place).rglob("*.parquet")
+    ]
+    assert len(made) == 3 * units
+    others = [path for path in (mixed / "out").rglob("*") if path.is_file() and path not in made]
+    # Held-out text and index per source, the table of hits, the report.
+    assert len(others) <= 2 * len(mixed_sources(mixed).sources) + 2
 
 
 def test_a_finished_stage_is_not_built_again(mixed: Path) -> None:

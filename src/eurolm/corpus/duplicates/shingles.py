@@ -41,13 +41,18 @@ def shingle(words: Words, length: int) -> Shingles:
 
 def _roll(words: Words, offsets: Ints, length: int) -> UInts:
     """Polynomial over `length` consecutive hashes; texts shorter than that take what they have."""
-    padded = np.concatenate([words.folded, np.zeros(length, np.uint64)])
-    per_row = np.diff(offsets)
-    first = np.arange(offsets[-1]) + np.repeat(words.offsets[:-1] - offsets[:-1], per_row)
-    held = np.minimum(np.repeat(words.counts, per_row), length)
-    value = np.zeros(len(first), np.uint64)
+    flat = np.concatenate([words.folded, np.zeros(length, np.uint64)])
+    everywhere = np.zeros(len(words.folded), np.uint64)
     for step in range(length):
-        value = np.where(step < held, value * FACTOR + padded[first + step], value)
+        everywhere = everywhere * FACTOR + flat[step : step + len(everywhere)]
+    first = np.arange(offsets[-1]) + np.repeat(words.offsets[:-1] - offsets[:-1], np.diff(offsets))
+    value = everywhere[first]
+    for text in np.flatnonzero((words.counts > 0) & (words.counts < length)):
+        short = np.uint64(0)
+        with np.errstate(over="ignore"):
+            for word in words.folded[words.offsets[text] : words.offsets[text + 1]]:
+                short = short * FACTOR + word
+        value[offsets[text]] = short
     return value
 
 

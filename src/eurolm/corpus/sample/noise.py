@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from eurolm.corpus.sample.pick import read_records, stable_hash
 from eurolm.corpus.duplicates.shingles import jaccard, shingle
+from eurolm.corpus.sample.pick import read_records, stable_hash
 from eurolm.corpus.text.words import words_of
 
 Record = dict[str, Any]
