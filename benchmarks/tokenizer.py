@@ -10,6 +10,7 @@ import json
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.corpus import LANGUAGES, SINGLE, documents
 from benchmarks.environments import ROOT
-from benchmarks.figures import Figure, Spent, against, spend
+from benchmarks.figures import Figure, against, spend
 from eurolm.config.tokens import TokenizerConfig
 from eurolm.console import Reporter
 from eurolm.tokenizer.counts import build_counts, read_counts
@@ -33,19 +34,19 @@ from eurolm.tokenizer.train import Vocabulary, train
 COMMAND = "scripts/bench tokenizer"
 PARALLEL = ROOT.parent / "shared" / "data" / "eval" / "multi"
 SUITES = {"flores": "flores101_devtest.jsonl", "ntrex": "ntrex128.jsonl"}
-BYTES, QUICK_BYTES = 20_100_000, 5_000_000
+BYTES = 20_100_000
 """Text per language."""
 SHARDS = 4
 VOCAB_SIZE = 32_768
-TURNS = 3
+TURNS, QUICK_TURNS = 3, 1
 
 
 def run(quick: bool) -> dict[str, Figure]:
     """All figures of the tokenizer stage."""
     with tempfile.TemporaryDirectory(prefix="eurolm-bench-") as name:
         place = Path(name)
-        size = write_corpus(place / "corpus", QUICK_BYTES if quick else BYTES)
-        figures = _training(place, size)
+        size = write_corpus(place / "corpus", BYTES)
+        figures = _training(place, size, QUICK_TURNS if quick else TURNS)
         return figures | _parity(place)
 
 
@@ -71,39 +72,29 @@ def write_corpus(corpus: Path, limit: int) -> int:
     return total
 
 
-def _training(place: Path, size: int) -> dict[str, Figure]:
-    """The whole stage against the peer, then another vocabulary and other weights from stored counts."""
+def _training(place: Path, size: int, turns: int) -> dict[str, Figure]:
+    """The whole stage against the peer, then other weights and another vocabulary size from stored counts."""
     config = TokenizerConfig(vocab_size=VOCAB_SIZE, workers=1)
     peer = ROOT / "benchmarks" / "peers" / "tokenizers_bpe.py"
     special = special_tokens(config.spare_tokens)
     ours, theirs, points = [], [], []
     build_counts(config, place / "corpus", place / "counts", Reporter("quiet"))
-    for turn in range(TURNS):
+    for turn in range(turns):
         out = place / f"theirs{turn}.json"
-        theirs.append(spend([sys.executable, peer, place / "corpus", str(VOCAB_SIZE), out, *special], SINGLE))
-        ours.append(_ours(place, f"ours{turn}", config))
+        theirs.append(spend([sys.executable, peer, place / "corpus", str(VOCAB_SIZE), out, *special], SINGLE).cpu_s)
+        program: list[str | Path] = [sys.executable, "-m", "benchmarks.train_tokenizer"]
+        ours.append(spend([*program, place / "corpus", place / f"ours{turn}", config.model_dump_json()], SINGLE).cpu_s)
         if _merges(place / f"ours{turn}" / "tokenizer.json") != _merges(out):
             raise RuntimeError("the merges differ from those of tokenizers: a benchmark of something else.")
-        further = config.model_copy(update={"weights": {"lv": 1.0 + 0.3 * turn}})
-        points.append(_ours(place, f"point{turn}", further, place / "counts"))
+        started = time.process_time()
+        train(config, read_inventory(read_counts(place / "counts")), {"lv": 1.5 + turn, "et": 1.0})(VOCAB_SIZE)
+        points.append(time.process_time() - started)
     note = f"{VOCAB_SIZE:,} entries from {size / 1e6:.1f} MB, merges identical"
+    median = statistics.median
     return {
-        "tokenizer.train": against(_cpu(ours), "CPU-s", COMMAND, "tokenizers", _cpu(theirs), note),
-        "tokenizer.train_memory": against(
-            max(one.peak_bytes for one in ours) / 1e6, "MB", COMMAND, "tokenizers",
-            max(one.peak_bytes for one in theirs) / 1e6,
-        ),
-        "tokenizer.point": against(_cpu(points), "CPU-s", COMMAND, note="other weights from stored counts"),
-    }  # fmt: skip
-
-
-def _ours(place: Path, name: str, config: TokenizerConfig, counts: Path | None = None) -> Spent:
-    command = [sys.executable, "-m", "benchmarks.train_tokenizer", place / "corpus", place / name]
-    return spend([*command, config.model_dump_json(), *([counts] if counts else [])], SINGLE)
-
-
-def _cpu(spent: list[Spent]) -> float:
-    return statistics.median(one.cpu_s for one in spent)
+        "tokenizer.train": against(median(ours), "CPU-s", COMMAND, "tokenizers", median(theirs), note),
+        "tokenizer.point": against(median(points), "CPU-s", COMMAND, note="other weights, from stored counts"),
+    }
 
 
 def _merges(path: Path) -> list[list[str]]:

@@ -1,7 +1,4 @@
-"""eurolm's tokenizer stage as a program: `python -m benchmarks.train_tokenizer CORPUS OUT CONFIG [COUNTS]`.
-
-CONFIG is the section as JSON. COUNTS is a finished directory of counts: the corpus is not counted then.
-"""
+"""eurolm's tokenizer stage as a program: `train_tokenizer CORPUS OUT CONFIG`, CONFIG being the section as JSON."""
 
 from __future__ import annotations
 
@@ -15,15 +12,9 @@ from eurolm.tokenizer.stage import build_tokenizer
 
 def main() -> None:
     """Run the stage."""
-    corpus, out, config, *counts = sys.argv[1:]
+    corpus, out, config = sys.argv[1:]
     Path(out).mkdir(parents=True)
-    build_tokenizer(
-        TokenizerConfig.model_validate_json(config),
-        Path(corpus),
-        Path(out),
-        Reporter("quiet"),
-        counts=Path(counts[0]) if counts else None,
-    )
+    build_tokenizer(TokenizerConfig.model_validate_json(config), Path(corpus), Path(out), Reporter("quiet"))
 
 
 if __name__ == "__main__":

@@ -104,13 +104,11 @@ def test_no_fifty_words_of_held_out_text_stand_in_training_text(tmp_path: Path) 
     held = [words for words in held if len(words) > 130]
     assert len(held) >= 20
     own = " ".join(sample("et_riigikogu_stenograms", 1)[0]["text"].split()[:400])
-    quotes = [
-        {
-            "id": f"{place}",
-            "text": f"{own} {place}\n{' '.join(words[:20])}\n{' '.join(words[20 : 20 + 10 * (place % 10)])}\n{own[:200]}",
-        }
-        for place, words in enumerate(held)
-    ]
+    quotes = []
+    for place, words in enumerate(held):
+        # Across two lines, from 20 to 110 words of it.
+        quoted = " ".join(words[:20]) + "\n" + " ".join(words[20 : 20 + 10 * (place % 10)])
+        quotes.append({"id": f"{place}", "text": f"{own} {place}\n{quoted}\n{own[:200]}"})
     # Copies of each other but for the quotations, so that only the window rule can be what removes those.
     write_source(tmp_path / "quotes.jsonl", quotes)
     sources.append({"name": "quotes", "paths": ["quotes.jsonl"], "verbatim": True})

@@ -59,7 +59,7 @@ def check_epoch(mixture: Mixture, documents: dict[str, list[int]]) -> None:
     batch = mixture.rows(range(mixture.total_samples))
     for number in range(mixture.total_samples):
         row = [getattr(batch, name)[number].tolist() for name in ("input_ids", "position_ids", "targets")]
-        names = mixture.trace(number)
+        names = [piece.id for piece in mixture.trace(number)]
         parts = segments(*row)
         assert len(parts) == len(names)
         for name, (inputs, targets) in zip(names, parts, strict=True):
@@ -111,9 +111,15 @@ def test_decoded_rows_are_the_texts(corpus: Path, tokenizer_dir: Path, tokens_di
     for number in range(mixture.total_samples):
         batch = mixture.rows([number])
         parts = segments(*(getattr(batch, name)[0].tolist() for name in ("input_ids", "position_ids", "targets")))
-        for name, (inputs, targets) in zip(mixture.trace(number), parts, strict=True):
-            if inputs[0] == EOD and targets[-1] == IGNORED:
-                assert loaded.decode(targets[:-2]) == texts[name]
+        for piece, (inputs, targets) in zip(mixture.trace(number), parts, strict=True):
+            whole = inputs[0] == EOD and targets[-1] == IGNORED
+            assert (piece.complete, piece.length) == (whole, len(inputs))
+            ids = loaded.encode(texts[piece.id])
+            assert [target for target in targets if target != IGNORED] == [*ids, EOD][piece.first_token :][
+                : len(inputs)
+            ]
+            if whole:
+                assert loaded.decode(targets[:-2]) == texts[piece.id]
                 compared += 1
     assert compared > 100
 

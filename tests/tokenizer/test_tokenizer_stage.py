@@ -107,21 +107,39 @@ def test_a_killed_attempt_is_finished_with_the_same_bytes(tmp_path: Path, corpus
     assert files_of(out) == before
 
 
-def test_weights_scale_the_bytes_read_and_training_json_says_so(tmp_path: Path, corpus: Path) -> None:
+def test_weights_are_recorded_and_all_text_is_read(tmp_path: Path, corpus: Path) -> None:
     record = json.loads((build(tmp_path, corpus, weights={"lv": 2.0, "et": 0.5}) / "training.json").read_text())
-    lv, et = record["languages"]["lv"], record["languages"]["et"]
-    longest = max(len(text.encode()) for text in corpus_texts(corpus).values())
-    assert lv["read_bytes"] == lv["text_bytes"]
-    assert abs(et["read_bytes"] - et["text_bytes"] / 4) <= longest
+    assert {name: facts["weight"] for name, facts in record["languages"].items()} == {"et": 0.5, "lv": 2.0}
+    for facts in record["languages"].values():
+        assert facts["read_bytes"] == facts["text_bytes"]
     sizes = [len(text.encode()) for name, text in corpus_texts(corpus).items() if name.startswith("et")]
+    et = record["languages"]["et"]
     assert (et["documents"], et["text_bytes"]) == (len(sizes), sum(sizes))
 
 
-def test_text_read_per_language_is_bounded(tmp_path: Path, corpus: Path) -> None:
-    record = json.loads((build(tmp_path, corpus, max_bytes_per_language=200_000) / "training.json").read_text())
-    longest = max(len(text.encode()) for text in corpus_texts(corpus).values())
-    for facts in record["languages"].values():
-        assert 0 < facts["read_bytes"] <= 200_000 + longest
+def test_a_heavier_language_costs_less(tmp_path: Path, corpus: Path) -> None:
+    costs = []
+    for weight in (1.0, 8.0):
+        out = build(tmp_path / str(weight), corpus, vocab_size=2000, weights={"et": weight})
+        costs.append(json.loads((out / "training.json").read_text())["languages"]["et"]["heldout"]["tokens_per_word"])
+    assert costs[1] < 0.95 * costs[0]
+
+
+def test_the_card_says_what_the_record_says(tokenizer_dir: Path) -> None:
+    card = (tokenizer_dir / "README.md").read_text()
+    record = json.loads((tokenizer_dir / "training.json").read_text())
+    assert "1,024 entries, byte-level BPE with the Llama-3 pre-tokenizer, of which 12 are special tokens" in card
+    for language, facts in record["languages"].items():
+        assert f"{language} {facts['heldout']['tokens_per_word']:.2f} tokens per word" in card
+
+
+def test_special_tokens_of_ones_own_follow_the_chat_tokens(tmp_path: Path, corpus: Path) -> None:
+    out = build(tmp_path, corpus, special_tokens=["<|lv_LV|>", "<|tool_call|>"])
+    tokens = load(out).tokenizer
+    assert [tokens.id_to_token(number) for number in (7, 8, 9, 10)] == [
+        "<|tool|>", "<|lv_LV|>", "<|tool_call|>", "<|spare_0|>",
+    ]  # fmt: skip
+    assert json.loads((out / "tokenizer_config.json").read_text())["additional_special_tokens"][6] == "<|lv_LV|>"
 
 
 def test_fertility_is_measured_on_held_out_text(tokenizer_dir: Path, loaded: LoadedTokenizer, corpus: Path) -> None:
@@ -144,6 +162,10 @@ def test_too_little_text_names_the_size_reached(tmp_path: Path) -> None:
     ("fields", "message"),
     [
         ({"vocab_size": 512, "spare_tokens": 300}, r"leaves no room for merges: 256 bytes and 308 special"),
+        ({"special_tokens": ["<|a|>", "<|b|>", "<|a|>"]}, r"'<\|a\|>' is there twice"),
+        ({"special_tokens": ["<|pad|>"]}, r"'<\|pad\|>' is there twice. eurolm reserves <\|endoftext\|>, <\|pad\|>"),
+        ({"special_tokens": ["<|spare_3|>"]}, r"'<\|spare_3\|>' is there twice"),
+        ({"special_tokens": ["---"]}, r"'---' must be written <\|name\|>"),
         ({"weights": {"lt": 1.0}}, r"no text in 'lt', only in et, lv"),
         ({"weights": {"lv": 0.0}}, r"a weight is a positive number"),
     ],
@@ -151,7 +173,7 @@ def test_too_little_text_names_the_size_reached(tmp_path: Path) -> None:
 def test_impossible_settings_are_refused(tmp_path: Path, corpus: Path, fields: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build(tmp_path, corpus, **fields)
-    assert not files_of(tmp_path / "tokenizer")
+    assert not list((tmp_path / "tokenizer").glob("*.json"))
 
 
 def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import bisect
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -10,16 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.tokens.small_corpus import QUIET, files_of
+from tests.tokens.small_corpus import QUIET, files_of, write_shard
 
-from eurolm.config.tokens import MixtureConfig, PhaseConfig
+from eurolm.config.tokens import MixtureConfig, PhaseConfig, TokensConfig
 from eurolm.errors import ConfigError, InputError
 from eurolm.tokens import packing
 from eurolm.tokens.bestfit import Pieces, best_fit, concatenate
 from eurolm.tokens.description import read_description
-from eurolm.tokens.order import shuffled
+from eurolm.tokens.order import GOLDEN, mix64, shuffled
 from eurolm.tokens.pack_index import PIECE, PackIndex
 from eurolm.tokens.packing import PackJob, build_packs, pack_shard, read_packs
+from eurolm.tokens.stage import encode_corpus
 
 FRAMED = st.lists(st.integers(2, 90), min_size=1, max_size=60).map(lambda values: np.array(values, np.int64))
 
@@ -53,9 +55,11 @@ def test_best_fit_covers_every_document_and_cuts_none_that_fits(framed: NDArray[
         assert [start for start, _ in parts] == [0, *(end for _, end in parts[:-1])]
         assert parts[-1][1] == size - dropped
         assert len(parts) == 1 or size > row_tokens
-        assert all(end - start == row_tokens for start, end in parts[:-1])
+        assert [end for _, end in parts[: whole // row_tokens]] == list(range(row_tokens, whole + 1, row_tokens))
     assert (fill(pieces) <= row_tokens).all()
     assert (fill(pieces) > 0).all()
+    unfinished = pieces.start + pieces.length < framed[pieces.item] - (framed[pieces.item] % row_tokens == 1)
+    assert np.isin(np.flatnonzero(unfinished), pieces.rows[1:] - 1).all()
 
 
 @settings(max_examples=300, deadline=None)
@@ -92,10 +96,34 @@ def test_padding_stays_below_a_thousandth_on_documents_of_natural_length() -> No
         assert 1 - fill(pieces).sum() / (row_tokens * (len(pieces.rows) - 1)) < 0.001
 
 
+@pytest.mark.parametrize(("low", "high"), [(1.55, 2.0), (1.51, 1.6), (1.2, 1.9)])
+def test_remainders_longer_than_half_a_row_are_cut_once_more_instead_of_padded(low: float, high: float) -> None:
+    row_tokens = 2048
+    framed = np.random.default_rng(1).integers(int(low * row_tokens), int(high * row_tokens), 5000)
+    pieces = best_fit(framed, row_tokens)
+    assert 1 - pieces.length.sum() / (row_tokens * (len(pieces.rows) - 1)) < 0.001
+    assert np.bincount(pieces.item).max() == 3
+    assert np.array_equal(np.bincount(pieces.item, weights=pieces.length), framed)
+
+
+def test_remainders_stay_whole_where_padding_is_small_anyway() -> None:
+    framed = np.maximum(3, np.exp(np.random.default_rng(1).normal(np.log(490), 1.1, 50_000))).astype(np.int64)
+    pieces = best_fit(framed, 2048)
+    assert np.array_equal(np.bincount(pieces.item), np.maximum(-(-framed // 2048) - (framed % 2048 == 1), 1))
+
+
 def test_shuffled_is_a_permutation_pinned_for_ever() -> None:
     assert sorted(shuffled(1000, 7).tolist()) == list(range(1000))
     assert shuffled(8, 7).tolist() == shuffled(8, 7).tolist() != shuffled(8, 8).tolist()
     assert shuffled(10, 1).tolist() == [9, 0, 5, 4, 8, 1, 2, 6, 7, 3]
+    assert [shuffled(count, 1).tolist() for count in (0, 1)] == [[], [0]]
+
+
+def test_shuffled_is_the_order_of_the_keys_where_their_upper_bits_agree_too() -> None:
+    """Of 200,000 keys some dozens agree in the bits that are sorted first."""
+    count = 200_000
+    keys = mix64(np.arange(count, dtype=np.uint64) * np.uint64(GOLDEN) + np.uint64(3))
+    assert np.array_equal(shuffled(count, 3), np.argsort(keys))
 
 
 @pytest.mark.parametrize("mode", ["bestfit", "concat"])
@@ -151,6 +179,54 @@ def test_the_seed_changes_the_order_and_other_shards_do_not(tmp_path: Path, toke
         pack_shard(job(name, seed))
     assert (tmp_path / "a.pieces.npy").read_bytes() == (tmp_path / "b.pieces.npy").read_bytes()
     assert (tmp_path / "a.pieces.npy").read_bytes() != (tmp_path / "c.pieces.npy").read_bytes()
+
+
+def test_shards_that_are_added_leave_the_indexes_of_the_others_alone(
+    tmp_path: Path, corpus: Path, tokenizer_dir: Path, tokens_dir: Path
+) -> None:
+    """Another source and another shard: the old indexes are the same files, and only the new ones were made."""
+    kept = tmp_path / "store/packed"
+    build_packs(mixture("bestfit", 64, 256), tokens_dir, tokenizer_dir, tmp_path / "before", QUIET, kept)
+    made = files_of(kept)
+    shutil.copytree(corpus, tmp_path / "corpus")
+    for source, number in (("lv_text", "00004"), ("new", "00000")):
+        write_shard(tmp_path / f"corpus/documents/{source}/{number}.parquet", ["viens", "divi trīs"], "lv", source)
+    encode_corpus(TokensConfig(workers=1), tmp_path / "corpus", tokenizer_dir, tmp_path / "tokens", QUIET)
+    build_packs(mixture("bestfit", 64, 256), tmp_path / "tokens", tokenizer_dir, tmp_path / "after", QUIET, kept)
+    for path in (tmp_path / "before").rglob("*.npy"):
+        now = tmp_path / "after" / path.relative_to(tmp_path / "before")
+        assert now.samefile(path)
+    added = set(files_of(kept)) - set(made)
+    assert len(added) == 2 * 2 * 3
+    assert {name: data for name, data in files_of(kept).items() if name in made} == made
+    alone = tmp_path / "alone"
+    build_packs(mixture("bestfit", 64, 256), tmp_path / "tokens", tokenizer_dir, alone, QUIET)
+    assert files_of(alone) == files_of(tmp_path / "after")
+
+
+def test_a_kept_index_that_is_damaged_is_refused_by_name(tmp_path: Path, tokenizer_dir: Path, tokens_dir: Path) -> None:
+    kept = tmp_path / "packed"
+    build_packs(mixture(), tokens_dir, tokenizer_dir, tmp_path / "first", QUIET, kept)
+    path = max(kept.glob("*.pieces.npy"), key=lambda path: path.stat().st_size)
+    pieces = np.load(path)
+    pieces["length"][0] += 1
+    np.save(path, pieces)
+    with pytest.raises(InputError, match=rf"{path.name.split('.')[0]}.*predicts .* damaged"):
+        build_packs(mixture(), tokens_dir, tokenizer_dir, tmp_path / "second", QUIET, kept)
+
+
+def test_an_index_is_copied_where_it_cannot_be_linked(
+    tmp_path: Path, tokens_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    job = PackJob(tokens_dir / "odd/00000", tmp_path / "out", "odd/00000", 64, "bestfit", 1, tmp_path / "packed")
+    pack_shard(job)
+    assert sorted(files_of(tmp_path / "packed").values()) == sorted(
+        data for name, data in files_of(tmp_path).items() if name.startswith("out.")
+    )
 
 
 def test_damaged_indexes_and_missing_phases_are_refused(tmp_path: Path, tokenizer_dir: Path, tokens_dir: Path) -> None:

@@ -9,17 +9,20 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from tests.tokens.independent import read_documents
 from tests.tokens.small_corpus import QUIET, corpus_texts, files_of, write_shard
 
 from eurolm.config.tokens import TokenizerConfig, TokensConfig
+from eurolm.corpus.forget import Forgotten
 from eurolm.errors import ConfigError, InputError
 from eurolm.tokenizer.load import load
 from eurolm.tokenizer.stage import build_tokenizer
 from eurolm.tokens.description import read_description
-from eurolm.tokens.encode import EncodeJob, encode_shard
+from eurolm.tokens.encode import EncodeJob, _check_ids, encode_shard
+from eurolm.tokens.engine import encoder
 from eurolm.tokens.shards import ShardReader, type_for
 from eurolm.tokens.stage import build_tokens, encode_corpus
 
@@ -139,6 +142,31 @@ def test_tokens_of_another_tokenizer_are_refused(tmp_path: Path, corpus: Path, t
         build_tokens(TokensConfig(use=tokens_dir), None, other, tmp_path, QUIET)
 
 
+def test_forgotten_documents_are_left_out_and_counted(
+    tmp_path: Path, corpus: Path, tokenizer_dir: Path, tokens_dir: Path
+) -> None:
+    """By id; a shard of which nothing is left is not written, and no other document changes."""
+    names = pq.read_table(corpus / "documents/lv_text/00001.parquet")["id"].to_pylist()
+    emptied = pq.read_table(corpus / "documents/odd/00001.parquet")["id"].to_pylist()
+    forgotten = Forgotten(frozenset({names[0], names[7], names[-1], *emptied, "elsewhere"}))
+    encode_corpus(TokensConfig(workers=1), corpus, tokenizer_dir, tmp_path, QUIET, forgotten)
+    record = read_description(tmp_path)
+    assert record.forgotten == 3 + len(emptied)
+    assert json.loads((tmp_path / "tokens.json").read_text())["forgotten"] == 3 + len(emptied)
+    assert [shard.stem for shard in record.sources["odd"].shards] == ["odd/00000"]
+    before = read_documents(tokens_dir / "lv_text/00001")
+    kept = [place for place, name in enumerate(names) if name not in forgotten.ids]
+    assert read_documents(tmp_path / "lv_text/00001") == [before[place] for place in kept]
+    table = pq.read_table(tmp_path / "lv_text/00001.documents.parquet")
+    assert table["id"].to_pylist() == [names[place] for place in kept]
+    changed = {"tokens.json", *(f"lv_text/00001.{end}" for end in ("bin", "idx", "documents.parquet"))}
+    expected = {name: data for name, data in files_of(tokens_dir).items() if not name.startswith("odd/00001.")}
+    found = files_of(tmp_path)
+    assert {name for name, data in expected.items() if found[name] != data} == changed
+    assert set(found) == set(expected)
+    assert read_description(tokens_dir).forgotten is None
+
+
 def test_nothing_to_encode_is_refused(tmp_path: Path, tokenizer_dir: Path) -> None:
     write_shard(tmp_path / "corpus/documents/a/00000.parquet", [], "lv", "a")
     with pytest.raises(InputError, match="no documents to encode"):
@@ -160,6 +188,17 @@ def test_an_eod_id_that_ordinary_text_produces_is_refused(tmp_path: Path, tokeni
     with pytest.raises(InputError, match="in document s-00000-1 ordinary text encodes to the EOD id"):
         encode_shard(EncodeJob(tmp_path / "00000.parquet", tmp_path / "out" / "00000", broken))
     assert not files_of(tmp_path / "out")
+
+
+def test_ids_beyond_the_type_of_the_shards_are_refused(tmp_path: Path, tokenizer_dir: Path) -> None:
+    """A vocabulary with a hole in it, whose size says uint16 and whose ids do not."""
+    write_shard(tmp_path / "00000.parquet", ["abc", "zaz"], "lv", "s")
+    loaded = load(tokenizer_dir)
+    ids, lengths = encoder(loaded, "tokenizers")(["abc", "zaz"])
+    job = EncodeJob(tmp_path / "00000.parquet", tmp_path / "out", tokenizer_dir)
+    names = pq.read_table(job.documents)["id"].combine_chunks()
+    with pytest.raises(InputError, match=r"00000.parquet: id 65,867 does not fit uint16 shards, .* of 1,024"):
+        _check_ids(ids + np.uint32(65_536), np.cumsum(lengths), names, loaded, job)
 
 
 def test_the_id_type_follows_megatrons_limit() -> None:

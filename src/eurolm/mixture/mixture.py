@@ -19,15 +19,19 @@ from eurolm.config.tokens import MixtureConfig
 from eurolm.errors import ConfigError, InputError
 from eurolm.mixture.blocks import BLOCK_SAMPLES, Block, block
 from eurolm.mixture.feistel import permute
-from eurolm.mixture.opened import OPEN_SHARDS, TRACED_SHARDS, OpenShard, Recent, document_ids, open_shard
+from eurolm.mixture.opened import OPEN_SHARDS, OpenShard, Recent, open_shard
 from eurolm.mixture.phases import Phase, build_phases, phase_at
 from eurolm.mixture.rows import Batch, RowPlace, assemble
+from eurolm.mixture.traced import TRACED_SHARDS, ShardDocuments, TracedPiece, read_documents
 from eurolm.tokens.description import read_description
 from eurolm.tokens.order import GOLDEN, mix64, seed64
 from eurolm.tokens.pack_index import PIECE
 from eurolm.tokens.packing import PackCounts, folder, read_packs
 
 RECENT_BLOCKS = 64
+WINDOW_SAMPLES = 4096
+"""Samples whose places are computed together: array operations on the few rows of a batch would cost more than
+reading them."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,9 @@ class Mixture:
         self.total_steps = last.first_step + last.steps
         self.total_tokens = last.first_token + last.samples * last.row_tokens
         self._blocks: Recent[Block] = Recent(self._make_block, RECENT_BLOCKS)
+        self._windows: Recent[list[tuple[int, int, int, int]]] = Recent(self._make_window, RECENT_BLOCKS)
         self._shards: Recent[OpenShard] = Recent(self._open_shard, OPEN_SHARDS)
-        self._documents: Recent[list[str] | None] = Recent(document_ids, TRACED_SHARDS)
+        self._documents: Recent[ShardDocuments] = Recent(read_documents, TRACED_SHARDS)
 
     @classmethod
     def open(cls, config: MixtureConfig, tokens: Path, packs: Path) -> Mixture:
@@ -106,7 +111,9 @@ class Mixture:
 
     def sample(self, number: int) -> SampleRef:
         """Place of sample `number`. Raises IndexError outside 0 … total_samples - 1."""
-        _, source, shard, row = (item[0] for item in self._locate(np.array([number], np.int64)))
+        numbers = np.array([number], np.int64)
+        self._check(numbers)
+        _, source, shard, row = (item[0] for item in self._locate(numbers))
         layout = self._layouts[phase_at(self.phases, number).row_tokens]
         return SampleRef(self.sources[source], layout.shards[source][shard].stem, int(row))
 
@@ -140,18 +147,22 @@ class Mixture:
             )
         return phase.first_step + steps
 
+    def samples_before(self, step: int) -> int:
+        """Samples consumed when `step` steps are done; the inverse of `steps_of`."""
+        phase = next(phase for phase in reversed(self.phases) if phase.first_step <= step)
+        return phase.first_sample + (step - phase.first_step) * phase.batch_rows
+
     def tokens_of(self, samples_consumed: int) -> int:
         """Tokens (rows × row length) of the first `samples_consumed` samples."""
         phase = self._phase(samples_consumed)
         return phase.first_token + (samples_consumed - phase.first_sample) * phase.row_tokens
 
-    def trace(self, number: int) -> list[str]:
-        """Ids of the documents in a sample, in row order; `<shard>#<number>` for documents of foreign shards."""
+    def trace(self, number: int) -> list[TracedPiece]:
+        """What a sample is made of, in row order."""
         place = self._places(np.array([number], np.int64))[0]
-        documents = np.frombuffer(place.shard.index.pieces(place.row), PIECE)["document"].tolist()
         stem = place.shard.path.with_suffix("")
-        ids = self._documents(stem)
-        return [ids[document] if ids else f"{stem.relative_to(self._tokens)}#{document}" for document in documents]
+        pieces = np.frombuffer(place.shard.index.pieces(place.row), PIECE)
+        return self._documents(stem).traced(pieces, stem.relative_to(self._tokens).as_posix())
 
     def _phase(self, samples_consumed: int) -> Phase:
         if not 0 <= samples_consumed <= self.total_samples:
@@ -170,11 +181,25 @@ class Mixture:
     def _make_block(self, phase: int, number: int) -> Block:
         return block(self.phases[phase].counts, self._seed, phase, number)
 
+    def _make_window(self, window: int) -> list[tuple[int, int, int, int]]:
+        """Phase, source, shard and row of samples window × 4,096 … + 4,095."""
+        first = window * WINDOW_SAMPLES
+        numbers = np.arange(first, min(first + WINDOW_SAMPLES, self.total_samples))
+        return list(zip(*(item.tolist() for item in self._locate(numbers)), strict=True))
+
     def _places(self, numbers: NDArray[np.int64]) -> list[RowPlace]:
+        self._check(numbers)
         places = []
-        for phase, source, shard, row in zip(*(item.tolist() for item in self._locate(numbers)), strict=True):
+        for window, place in zip(
+            (numbers // WINDOW_SAMPLES).tolist(), (numbers % WINDOW_SAMPLES).tolist(), strict=True
+        ):
+            phase, source, shard, row = self._windows(window)[place]
             places.append(RowPlace(self._shards(self.phases[phase].row_tokens, source, shard), row))
         return places
+
+    def _check(self, numbers: NDArray[np.int64]) -> None:
+        if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < self.total_samples:
+            raise IndexError(f"samples {numbers.min():,} … {numbers.max():,} outside 0 … {self.total_samples - 1:,}")
 
     def _open_shard(self, row_tokens: int, source: int, shard: int) -> OpenShard:
         layout = self._layouts[row_tokens]
@@ -185,8 +210,6 @@ class Mixture:
         self, numbers: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Phase, source, shard and row in the shard of each sample."""
-        if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < self.total_samples:
-            raise IndexError(f"samples {numbers.min():,} … {numbers.max():,} outside 0 … {self.total_samples - 1:,}")
         starts = np.array([phase.first_sample for phase in self.phases])
         phase = np.searchsorted(starts, numbers, side="right") - 1
         source, draw, size, key = (np.empty(len(numbers), np.int64) for _ in range(4))

@@ -13,18 +13,14 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from eurolm.errors import InputError
-from eurolm.tokens.encode import documents_path
 from eurolm.tokens.pack_index import PackIndex
 from eurolm.tokens.shards import read_type
 
 Value = TypeVar("Value")
 OPEN_SHARDS = 200
 """Four files each: below the usual limit of 1,024."""
-TRACED_SHARDS = 8
-"""Document tables kept in memory while samples are traced."""
 
 
 class Recent(Generic[Value]):
@@ -75,12 +71,3 @@ def open_shard(stem: Path, index_stem: Path, tokens: int) -> OpenShard:
             "The shard changed: put it back, or run the tokens stage again under a new name."
         )
     return OpenShard(path, file, dtype, PackIndex(index_stem))
-
-
-def document_ids(stem: Path) -> list[str] | None:
-    """Ids of a shard's documents in shard order; null for a foreign shard, which has no document table."""
-    path = documents_path(stem)
-    if not path.is_file():
-        return None
-    ids: list[str] = pq.read_table(path, columns=["id"])["id"].to_pylist()
-    return ids

@@ -2,7 +2,8 @@
 
 The pieces of a row lie one after another, and the EOD that opens a document is the EOD that closed its predecessor in
 the shard, so a row is a join of byte ranges plus padding, one id longer than the row: inputs are its first T ids,
-targets its last T. Masks and positions are computed for all pieces of the batch at once.
+targets its last T. Masks and positions are computed for all pieces of the batch at once; ids stay in the shards' own
+type until the arrays are made, because fresh memory is what a batch costs most.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,52 +54,57 @@ def assemble(places: Sequence[RowPlace], row_tokens: int, eod_id: int) -> Batch:
     filled = np.bincount(row, weights=length, minlength=len(places)).astype(np.int64)
     begin = np.cumsum(length) - length - np.repeat(np.cumsum(filled) - filled, counts)
     flat_begin = row * row_tokens + begin
-    inputs = ids[:, :-1].copy()
+    inputs = ids[:, :-1].astype(np.int64)
     inputs.reshape(-1)[flat_begin[pieces["begins"]]] = eod_id
-    targets = ids[:, 1:].copy()
+    targets = ids[:, 1:].astype(np.int64)
     targets.reshape(-1)[(flat_begin + length - 1)[pieces["ends"]]] = IGNORED
     for number in np.flatnonzero(filled < row_tokens).tolist():
+        inputs[number, filled[number] :] = eod_id
         targets[number, filled[number] :] = IGNORED
-    return Batch(inputs, _positions(flat_begin, filled, len(places), row_tokens), targets)
+    return Batch(inputs, _positions(flat_begin, filled, row_tokens), targets)
 
 
 def _read_ids(
     places: Sequence[RowPlace], pieces: NDArray[np.void], counts: NDArray[np.int64], row_tokens: int, eod_id: int
-) -> NDArray[np.int64]:
-    """Ids of each row and the one after its end, int64 [rows, row_tokens + 1]; padding is EOD."""
-    ids = np.full((len(places), row_tokens + 1), eod_id, np.int64)
-    # A piece that ends its document has no target after its last id; any other one needs the id that follows.
-    wanted = (pieces["length"] + ~pieces["ends"]).tolist()
-    ranges = list(zip(pieces["position"].tolist(), wanted, strict=True))
-    bounds = [0, *np.cumsum(counts).tolist()]
-    for number, (place, (first, last)) in enumerate(zip(places, pairwise(bounds), strict=True)):
-        shard, size, descriptor = place.shard, place.shard.dtype.itemsize, place.shard.file.fileno()
-        data = b"".join(
-            [
-                os.pread(descriptor, count * size, start * size) if start >= 0 else _first_of_file(shard, count, eod_id)
-                for start, count in ranges[first:last]
-            ]
-        )
-        read = np.frombuffer(data, shard.dtype)
-        if len(read) != sum(wanted[first:last]):
-            raise InputError(f"{shard.path} ends inside a row: it was cut short while being read.")
+) -> NDArray[np.integer[Any]]:
+    """Ids of each row and the one after its end, [rows, row_tokens + 1] in the shards' type; padding is EOD."""
+    ids = np.full((len(places), row_tokens + 1), eod_id, np.result_type(*{place.shard.dtype for place in places}))
+    # A piece that ends its document has no target after its last id; any other one needs the id that follows, and is
+    # the last of its row.
+    width = np.repeat([place.shard.dtype.itemsize for place in places], counts)
+    starts = (pieces["position"] * width).tolist()
+    sizes = ((pieces["length"] + ~pieces["ends"]) * width).tolist()
+    last = 0
+    for number, (place, count) in enumerate(zip(places, counts.tolist(), strict=True)):
+        first, last = last, last + count
+        read = np.frombuffer(_join(place.shard, starts[first:last], sizes[first:last]), place.shard.dtype)
         ids[number, : len(read)] = read
     return ids
 
 
-def _first_of_file(shard: OpenShard, count: int, eod_id: int) -> bytes:
-    """The first document has no predecessor whose EOD could open it."""
-    return np.array([eod_id], shard.dtype).tobytes() + os.pread(
-        shard.file.fileno(), (count - 1) * shard.dtype.itemsize, 0
+def _join(shard: OpenShard, starts: list[int], sizes: list[int]) -> bytes:
+    """Byte ranges of a shard, one after another. One that starts before the file opens its first document, whose EOD
+    no predecessor has closed: `assemble` writes the EODs that open documents anyway."""
+    descriptor, missing = shard.file.fileno(), bytes(shard.dtype.itemsize)
+    data = b"".join(
+        [
+            os.pread(descriptor, size, start) if start >= 0 else missing + os.pread(descriptor, size - len(missing), 0)
+            for start, size in zip(starts, sizes, strict=True)
+        ]
     )
+    if len(data) != sum(sizes):
+        raise InputError(f"{shard.path} ends inside a row: it was cut short while being read.")
+    return data
 
 
-def _positions(
-    flat_begin: NDArray[np.int64], filled: NDArray[np.int64], rows: int, row_tokens: int
-) -> NDArray[np.int64]:
-    """int64 [rows, row_tokens]: distance to the begin of the piece or padding each position lies in."""
-    padding = (np.arange(rows) * row_tokens + filled)[filled < row_tokens]
+def _positions(flat_begin: NDArray[np.int64], filled: NDArray[np.int64], row_tokens: int) -> NDArray[np.int64]:
+    """int64 [rows, row_tokens]: distance to the begin of the piece or padding each position lies in.
+
+    A running sum of ones that falls back to 0 at every begin, in one array.
+    """
+    padding = (np.arange(len(filled)) * row_tokens + filled)[filled < row_tokens]
     begins = np.sort(np.concatenate([flat_begin, padding]))
-    lengths = np.diff(begins, append=rows * row_tokens)
-    flat = np.arange(rows * row_tokens) - np.repeat(begins, lengths)
-    return flat.reshape(rows, row_tokens)
+    steps = np.ones(len(filled) * row_tokens, np.int64)
+    steps[begins[1:]] -= np.diff(begins)
+    steps[0] = 0
+    return np.cumsum(steps, out=steps).reshape(len(filled), row_tokens)

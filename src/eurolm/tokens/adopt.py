@@ -60,7 +60,7 @@ def adopt_foreign(directory: Path, tokenizer: Path) -> AdoptedShards:
     checked: dict[str, dict[str, int]] = {}
     sources: dict[str, list[ShardRecord]] = {}
     kinds: set[str] = set()
-    for name, stem in _named_stems(directory):
+    for name, stem in named_stems(directory):
         with ShardReader(stem) as shard:
             relative = stem.relative_to(directory).as_posix()
             checked[relative] = _check(shard, loaded)
@@ -80,7 +80,8 @@ def adopt_foreign(directory: Path, tokenizer: Path) -> AdoptedShards:
     return AdoptedShards(record, {"shards": checked}, _summary(record, checked))
 
 
-def _named_stems(directory: Path) -> list[tuple[str, Path]]:
+def named_stems(directory: Path) -> list[tuple[str, Path]]:
+    """Source and stem of every shard in a directory. Raises InputError where there is none."""
     stems = sorted({path.with_suffix("") for path in foreign_files(directory)})
     flat = [stem for stem in stems if stem.parent == directory]
     short = [MEGATRON_SUFFIX.sub("", stem.name) for stem in flat]

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+ENOUGH = 0.001
+"""Share of padding up to which best-fit is left as it is."""
+
 
 @dataclass(frozen=True)
 class Pieces:
@@ -27,19 +30,19 @@ class Pieces:
 def concatenate(framed: NDArray[np.int64], row_tokens: int) -> Pieces:
     """One stream of all documents cut every `row_tokens`; only its last row has padding."""
     ends = np.cumsum(framed)
-    begins = ends - framed
-    first_row = begins // row_tokens
-    counts = np.where(framed > 0, (ends - 1) // row_tokens - first_row + 1, 0)
-    item = np.repeat(np.arange(len(framed)), counts)
-    nth = np.arange(len(item)) - np.repeat(np.cumsum(counts) - counts, counts)
-    row = first_row[item] + nth
-    low = np.maximum(begins[item], row * row_tokens)
-    high = np.minimum(ends[item], (row + 1) * row_tokens)
-    return Pieces(_row_starts(row), item, low - begins[item], high - low)
+    begins, total = ends - framed, int(ends[-1]) if len(ends) else 0
+    cuts = np.arange(row_tokens, total, row_tokens)
+    later = np.searchsorted(begins, cuts)
+    inside = ends[later - 1] > cuts
+    bounds = np.insert(begins, later[inside], cuts[inside])
+    item = np.insert(np.arange(len(framed)), later[inside], later[inside] - 1)
+    rows = np.append(np.searchsorted(bounds, np.arange(0, total, row_tokens)), len(bounds))
+    return Pieces(rows, item, bounds - begins[item], np.diff(bounds, append=total))
 
 
 def best_fit(framed: NDArray[np.int64], row_tokens: int) -> Pieces:
-    """Documents that fit a row stay whole; longer ones fill whole rows and their remainder is placed like a document.
+    """Documents that fit a row stay whole; longer ones fill whole rows and their remainder is placed like a document,
+    or cut once more where that saves rows (see `_poured`).
 
     A remainder of one position would be a closing EOD alone, with nothing to predict: it is left out, the last whole
     row predicts that EOD.
@@ -49,12 +52,44 @@ def best_fit(framed: NDArray[np.int64], row_tokens: int) -> Pieces:
     long_item = np.repeat(np.arange(len(framed)), full)
     nth = np.arange(len(long_item)) - np.repeat(np.cumsum(full) - full, full)
     short = np.flatnonzero((rest > 1) | (full == 0))
-    row = np.concatenate([np.arange(len(long_item)), _place(rest[short], row_tokens) + len(long_item)])
-    item = np.concatenate([long_item, short])
-    start = np.concatenate([nth * row_tokens, full[short] * row_tokens])
-    length = np.concatenate([np.full(len(long_item), row_tokens), rest[short]])
+    place, part, begin, size = _poured(_place(rest[short], row_tokens), rest[short], full[short] > 0, row_tokens)
+    row = np.concatenate([np.arange(len(long_item)), place + len(long_item)])
+    item = np.concatenate([long_item, short[part]])
+    start = np.concatenate([nth * row_tokens, full[short[part]] * row_tokens + begin])
+    length = np.concatenate([np.full(len(long_item), row_tokens), size])
     order = np.argsort(row, kind="stable")
     return Pieces(_row_starts(row[order]), item[order], start[order], length[order])
+
+
+def _poured(
+    row: NDArray[np.int64], sizes: NDArray[np.int64], cuttable: NDArray[np.bool_], row_tokens: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Row, item, start and length of the pieces of items that were placed whole in `row`.
+
+    Where most documents are one and a half rows long, no two remainders share a row and best-fit alone leaves much
+    padding. They belong to documents that are cut anyway; so of the rows that hold nothing else, the emptiest are
+    poured into one stream that is cut at row ends, as many of them as it takes.
+    """
+    item, start = np.arange(len(row)), np.zeros(len(row), np.int64)
+    used = np.bincount(row, weights=sizes).astype(np.int64)
+    space = row_tokens - used
+    excess = int(space.sum()) - max(row_tokens - 1, int(ENOUGH * used.sum()))
+    loose = np.flatnonzero((np.bincount(row, weights=~cuttable) == 0) & (space > 0))
+    loose = loose[np.argsort(used[loose], kind="stable")]
+    emptiest = loose[: np.searchsorted(np.cumsum(space[loose]), excess) + 1]
+    if excess <= 0 or not len(emptiest):
+        return row, item, start, sizes
+    dissolved = np.zeros(len(used), np.bool_)
+    dissolved[emptiest] = True
+    kept, fluid = np.flatnonzero(~dissolved[row]), np.flatnonzero(dissolved[row])
+    stream = concatenate(sizes[fluid], row_tokens)
+    stream_row = np.repeat(np.arange(len(stream.rows) - 1), np.diff(stream.rows)) + int(np.count_nonzero(~dissolved))
+    return (
+        np.concatenate([(np.cumsum(~dissolved) - 1)[row[kept]], stream_row]),
+        np.concatenate([kept, fluid[stream.item]]),
+        np.concatenate([start[kept], stream.start]),
+        np.concatenate([sizes[kept], stream.length]),
+    )
 
 
 def _row_starts(row: NDArray[np.int64]) -> NDArray[np.int64]:

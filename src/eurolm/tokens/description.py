@@ -55,6 +55,8 @@ class TokensRecord:
     directory: str | None
     """Where foreign shards lie; null when they lie beside `tokens.json`."""
     sources: dict[str, SourceRecord]
+    forgotten: int | None = None
+    """Documents of the corpus that forget lists left out; null, and not written, without lists."""
 
     def shards_in(self, tokens: Path) -> Path:
         """Directory that the stems are relative to."""
@@ -63,7 +65,10 @@ class TokensRecord:
 
 def write_description(out: Path, record: TokensRecord, checks: dict[str, Any] | None = None) -> None:
     """Write `tokens.json` into `out`; `checks` says what was verified of foreign shards."""
-    write_json(out / FILE, {**asdict(record), **({"checks": checks} if checks else {})})
+    value = asdict(record)
+    if record.forgotten is None:
+        del value["forgotten"]
+    write_json(out / FILE, {**value, **({"checks": checks} if checks else {})})
 
 
 def read_description(tokens: Path) -> TokensRecord:
@@ -75,7 +80,8 @@ def read_description(tokens: Path) -> TokensRecord:
         value = read_json(path)
         sources = {name: _source(record) for name, record in value["sources"].items()}
         fields = ("tokenizer_sha256", "vocab_size", "eod_id", "dtype", "directory")
-        return TokensRecord(**{name: value[name] for name in fields}, sources=sources)
+        known = {name: value[name] for name in fields}
+        return TokensRecord(**known, sources=sources, forgotten=value.get("forgotten"))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path} is damaged or of another version. Delete {tokens} and run again.") from None
 

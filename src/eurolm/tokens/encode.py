@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -19,11 +19,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from eurolm.artifacts.atomic import replacing
+from eurolm.corpus.documents import batches
+from eurolm.corpus.forget import NOTHING, Forgotten
 from eurolm.errors import InputError
-from eurolm.tokenizer.load import LoadedTokenizer, load
+from eurolm.tokenizer.load import LoadedTokenizer
+from eurolm.tokens.engine import Name, encoder, opened
 from eurolm.tokens.shards import ShardReader, type_for, write_index
 
-BATCH_DOCUMENTS = 1024
 BATCH_BYTES = 8_000_000
 """Text encoded at once: bounds memory where documents are long."""
 
@@ -33,13 +35,16 @@ DOCUMENTS = pa.schema([("id", pa.string()), ("tokens", pa.int32()), ("language",
 
 @dataclass(frozen=True)
 class EncodeJob:
-    """One unit of the stage. Plain paths, so that it travels to a worker process."""
+    """One unit of the stage. Plain values, so that it travels to a worker process."""
 
     documents: Path
     """Corpus shard."""
     stem: Path
     """Output without suffix."""
     tokenizer: Path
+    engine: Name = "tokenizers"
+    forgotten: Forgotten = NOTHING
+    """Documents to leave out."""
 
 
 def documents_path(stem: Path) -> Path:
@@ -56,57 +61,48 @@ def encode_shard(job: EncodeJob) -> None:
     if index.is_file():
         with ShardReader(job.stem):
             return
-    with pq.ParquetFile(job.documents) as corpus:
-        if corpus.metadata.num_rows == 0:
-            return
-        tokenizer = load(job.tokenizer)
-        dtype = type_for(tokenizer.vocab_size)
-        batches = corpus.iter_batches(BATCH_DOCUMENTS, columns=["id", "text", "language"], use_threads=False)
-        with replacing(job.stem.with_name(job.stem.name + ".bin")) as partial, partial.open("wb") as stream:
-            table = pa.concat_tables([_encode_batch(batch, tokenizer, dtype, stream, job) for batch in batches])
+    texts = (batch for batch in batches(job.documents, ("id", "text", "language"), job.forgotten) if batch.num_rows)
+    first = next(texts, None)
+    if first is None:
+        return
+    with replacing(job.stem.with_name(job.stem.name + ".bin")) as partial, partial.open("wb") as stream:
+        table = pa.concat_tables([_encode_batch(batch, stream, job) for batch in chain([first], texts)])
     with replacing(documents_path(job.stem)) as partial:
         pq.write_table(table, partial, compression="zstd", row_group_size=1 << 17, use_dictionary=["language"])
-    write_index(index, table["tokens"].to_numpy().astype(np.int32), dtype)
+    write_index(index, table["tokens"].to_numpy().astype(np.int32), type_for(opened(job.tokenizer).vocab_size))
 
 
-def _encode_batch(
-    batch: pa.RecordBatch,
-    tokenizer: LoadedTokenizer,
-    dtype: np.dtype[np.integer[Any]],
-    stream: BinaryIO,
-    job: EncodeJob,
-) -> pa.Table:
+def _encode_batch(batch: pa.RecordBatch, stream: BinaryIO, job: EncodeJob) -> pa.Table:
+    """Append the ids of a batch to the `.bin`; returns its part of the document table."""
+    loaded = opened(job.tokenizer)
+    encode = encoder(loaded, job.engine)
     sizes = pc.binary_length(batch["text"]).to_numpy(zero_copy_only=False).astype(np.int64)
     cuts = (np.flatnonzero(np.diff(np.cumsum(sizes) // BATCH_BYTES)) + 1).tolist()
-    lengths: list[int] = []
+    tokens: list[NDArray[np.int64]] = []
     for first, last in zip([0, *cuts], [*cuts, len(sizes)], strict=True):
-        encoded = tokenizer.encode_batch(batch["text"].slice(first, last - first).to_pylist())
-        for ids in encoded:
-            ids.append(tokenizer.eod_id)
-        flat = np.fromiter(chain.from_iterable(encoded), np.int64, sum(map(len, encoded)))
-        _check_ids(flat, encoded, batch["id"].slice(first), tokenizer, dtype, job)
-        stream.write(flat.astype(dtype).tobytes())
-        lengths.extend(map(len, encoded))
-    return pa.table([batch["id"], lengths, batch["language"], sizes], schema=DOCUMENTS)
+        ids, lengths = encode(batch["text"].slice(first, last - first).to_pylist())
+        ends = np.cumsum(lengths)
+        _check_ids(ids, ends, batch["id"].slice(first), loaded, job)
+        np.insert(ids.astype(type_for(loaded.vocab_size)), ends, loaded.eod_id).tofile(stream)
+        tokens.append(lengths + 1)
+    return pa.table([batch["id"], np.concatenate(tokens), batch["language"], sizes], schema=DOCUMENTS)
 
 
 def _check_ids(
-    flat: NDArray[np.int64],
-    encoded: list[list[int]],
-    names: pa.Array,
-    tokenizer: LoadedTokenizer,
-    dtype: np.dtype[np.integer[Any]],
-    job: EncodeJob,
+    ids: NDArray[np.uint32], ends: NDArray[np.int64], names: pa.Array, loaded: LoadedTokenizer, job: EncodeJob
 ) -> None:
-    if int(flat.max()) > np.iinfo(dtype).max:
+    """`ends`: where each document's ids end in `ids`."""
+    dtype, highest = type_for(loaded.vocab_size), int(ids.max(initial=0))
+    if highest > np.iinfo(dtype).max:
         raise InputError(
-            f"{job.documents}: id {int(flat.max()):,} does not fit {dtype.name} shards, the type for a vocabulary "
-            f"of {tokenizer.vocab_size:,}. The tokenizer's ids have holes: export it again."
+            f"{job.documents}: id {highest:,} does not fit {dtype.name} shards, the type for a vocabulary "
+            f"of {loaded.vocab_size:,}. The tokenizer's ids have holes: export it again."
         )
-    if int(np.count_nonzero(flat == tokenizer.eod_id)) != len(encoded):
-        guilty = next(number for number, ids in enumerate(encoded) if ids.count(tokenizer.eod_id) > 1)
+    places = np.flatnonzero(ids == loaded.eod_id)
+    if len(places):
+        guilty = int(np.searchsorted(ends, places[0], side="right"))
         raise InputError(
             f"{job.documents}: in document {names[guilty].as_py()} ordinary text encodes to the EOD id "
-            f"{tokenizer.eod_id}, which would end the document there. Drop the document, or take a tokenizer whose "
+            f"{loaded.eod_id}, which would end the document there. Drop the document, or take a tokenizer whose "
             "EOS no text produces."
         )

@@ -32,6 +32,17 @@ def seed64(*parts: str | int) -> int:
 
 
 def shuffled(count: int, seed: int) -> NDArray[np.int64]:
-    """A permutation of 0 … count - 1."""
-    positions = np.arange(count, dtype=np.uint64) * np.uint64(GOLDEN) + np.uint64(seed)
-    return np.argsort(mix64(positions)).astype(np.int64, copy=False)
+    """A permutation of 0 … count - 1: the positions in the order of their keys.
+
+    The upper bits of a key and the position sort in one word, several times faster than an argsort; the few keys that
+    agree in the upper bits are put in order afterwards.
+    """
+    positions = np.arange(count, dtype=np.uint64)
+    keys = mix64(positions * np.uint64(GOLDEN) + np.uint64(seed))
+    low = np.uint64((1 << (count - 1).bit_length()) - 1)
+    packed = np.sort((keys & ~low) | positions)
+    order = (packed & low).astype(np.int64)
+    tied = np.flatnonzero((packed[1:] ^ packed[:-1]) <= low)
+    tied = np.union1d(tied, tied + 1)
+    order[tied] = order[tied][np.argsort(keys[order[tied]])]
+    return order

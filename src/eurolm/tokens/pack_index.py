@@ -9,20 +9,21 @@ EOD + tokens + EOD, of which the shard stores all but the first EOD:
                                                              opens a document is read from its predecessor's end
 
 `ends` says that the piece's last id is the document's closing EOD, whose target is masked; otherwise the target of its
-last id is the next id of the same document. So every token and every closing EOD is predicted exactly once.
+last id is the next id of the same document, and the piece is the last of its row. So every token and every closing EOD
+is predicted exactly once.
 """
 
 from __future__ import annotations
 
 import os
-from io import BytesIO
+import shutil
 from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from eurolm.artifacts.atomic import write_bytes
+from eurolm.artifacts.atomic import replacing
 from eurolm.errors import InputError
 
 PIECE = np.dtype([("position", "<i8"), ("document", "<i4"), ("length", "<i4"), ("begins", "?"), ("ends", "?")])
@@ -46,10 +47,22 @@ def write_pack_index(stem: Path, rows: NDArray[np.int64], pieces: NDArray[np.voi
     """Write the arrays atomically; returns valid targets per row, int32 [rows]."""
     targets = valid_targets(rows, pieces)
     for part, array in ((ROWS, rows.astype("<i8")), (PIECES, pieces), (TARGETS, targets.astype("<i4"))):
-        buffer = BytesIO()
-        np.save(buffer, array, allow_pickle=False)
-        write_bytes(index_path(stem, part), buffer.getvalue())
+        with replacing(index_path(stem, part)) as partial, partial.open("wb") as stream:
+            np.save(stream, array, allow_pickle=False)
     return targets
+
+
+def link_pack_index(stem: Path, out: Path) -> None:
+    """Give a finished index a second name without a copy; where the file system cannot, copy it."""
+    for part in (ROWS, PIECES, TARGETS):
+        source, target = index_path(stem, part), index_path(out, part)
+        if target.exists():
+            continue
+        with replacing(target) as partial:
+            try:
+                partial.hardlink_to(source)
+            except OSError:
+                shutil.copyfile(source, partial)
 
 
 def read_pack_index(stem: Path) -> tuple[NDArray[np.int64], NDArray[np.void]]:

@@ -7,6 +7,7 @@ seeded order, which keeps the documents of a row a random sample while the paddi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eurolm.artifacts.atomic import PARTIAL_MARK, read_json, write_json
+from eurolm.artifacts.hashing import sha256_json
 from eurolm.config.tokens import MixtureConfig
 from eurolm.console import Reporter
 from eurolm.errors import ConfigError, InputError
@@ -24,10 +26,17 @@ from eurolm.tokenizer.load import load
 from eurolm.tokens.bestfit import Pieces, best_fit, concatenate
 from eurolm.tokens.description import check_tokenizer, read_description
 from eurolm.tokens.order import seed64, shuffled
-from eurolm.tokens.pack_index import PIECE, is_written, read_pack_index, write_pack_index
+from eurolm.tokens.pack_index import (
+    PIECE,
+    PackIndex,
+    is_written,
+    link_pack_index,
+    read_pack_index,
+    write_pack_index,
+)
 from eurolm.tokens.shards import ShardReader
 
-RECIPE = 1
+RECIPE = 2
 FILE = "packs.json"
 WINDOW_DOCUMENTS = 50_000
 
@@ -48,6 +57,8 @@ class PackJob:
     row_tokens: int
     mode: str
     seed: int
+    kept_in: Path | None = None
+    """Where finished indexes are kept for later builds; null keeps none."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +79,17 @@ class PackCounts:
     """Of these, documents that would have fitted one row; 0 with best-fit."""
 
 
-def build_packs(mixture: MixtureConfig, tokens: Path, tokenizer: Path, out: Path, reporter: Reporter) -> None:
+def build_packs(
+    mixture: MixtureConfig,
+    tokens: Path,
+    tokenizer: Path,
+    out: Path,
+    reporter: Reporter,
+    kept_in: Path | None = None,
+) -> None:
     """Write `<row_tokens>-<mode>/<source>/NNNNN.*.npy` for every row length of the phases, then `packs.json`.
+
+    The index of each shard is kept in `kept_in` and linked from `out`, so that shards added later cost only their own.
 
     Raises ConfigError without phases, InputError for damaged shards or shards of another tokenizer.
     """
@@ -86,7 +106,7 @@ def build_packs(mixture: MixtureConfig, tokens: Path, tokenizer: Path, out: Path
             for shard in facts.shards:
                 place = out / folder(row_tokens, mixture.packing) / shard.stem
                 stem = record.shards_in(tokens) / shard.stem
-                jobs.append(PackJob(stem, place, shard.stem, row_tokens, mixture.packing, mixture.seed))
+                jobs.append(PackJob(stem, place, shard.stem, row_tokens, mixture.packing, mixture.seed, kept_in))
                 owners.append((folder(row_tokens, mixture.packing), source))
     work = sum(source.documents for source in record.sources.values()) * len(lengths)
     workers = 1 if work < IN_PROCESS_DOCUMENTS else None
@@ -132,17 +152,37 @@ def read_packs(packs: Path) -> tuple[dict[str, dict[str, list[PackCounts]]], int
 
 
 def pack_shard(job: PackJob) -> PackCounts:
-    """Build the index of one shard, or recount it when a killed attempt left it finished."""
+    """Build the index of one shard, or take the one kept from an earlier build, whatever shards stood beside it then.
+
+    Raises InputError for an empty document and for a kept index that is damaged.
+    """
     with ShardReader(job.stem) as shard:
         if (shard.lengths < 1).any():
             raise InputError(f"{shard.bin}: document {int(np.argmin(shard.lengths))} is empty, it lacks even its EOD.")
-    order = shuffled(len(shard), seed64("documents", job.seed, job.name))
-    if is_written(job.out):
-        rows, pieces = read_pack_index(job.out)
+    kept = job.kept_in / _fingerprint(job, shard) if job.kept_in else job.out
+    if is_written(kept):
+        PackIndex(kept)
+        rows, pieces = read_pack_index(kept)
     else:
-        rows, pieces = _assemble(_windows(shard.lengths[order] + 1, job), shard, order)
-        write_pack_index(job.out, rows, pieces)
-    return _count(job, shard, rows, pieces)
+        order = shuffled(len(shard), seed64("documents", job.seed, job.name))
+        framed = shard.lengths[order] + 1
+        rows, pieces = _assemble(list(_windows(framed, job)), shard, order, framed)
+        write_pack_index(kept, rows, pieces)
+    counts = _count(job, shard, rows, pieces)
+    if counts.targets != shard.tokens:
+        raise InputError(
+            f"{kept}.*: this pack index predicts {counts.targets:,} of the shard's {shard.tokens:,} tokens: it is "
+            "damaged. Delete these files and run again."
+        )
+    if kept != job.out:
+        link_pack_index(kept, job.out)
+    return counts
+
+
+def _fingerprint(job: PackJob, shard: ShardReader) -> str:
+    """Everything that determines the index: lengths of the documents, their order, how they are packed."""
+    lengths = hashlib.sha256(shard.lengths.astype("<i8").tobytes()).hexdigest()
+    return sha256_json([RECIPE, job.name, lengths, job.row_tokens, job.mode, job.seed])[:16]
 
 
 def _windows(framed: NDArray[np.int64], job: PackJob) -> Iterator[tuple[int, Pieces]]:
@@ -157,23 +197,23 @@ def _windows(framed: NDArray[np.int64], job: PackJob) -> Iterator[tuple[int, Pie
 
 
 def _assemble(
-    windows: Iterator[tuple[int, Pieces]], shard: ShardReader, order: NDArray[np.int64]
+    windows: list[tuple[int, Pieces]], shard: ShardReader, order: NDArray[np.int64], framed: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.void]]:
+    """Row starts and pieces of all windows; `framed`: lengths in the seeded order."""
     rows: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
-    parts: list[NDArray[np.void]] = []
+    pieces = np.empty(sum(len(packed.item) for _, packed in windows), PIECE)
     before = 0
     for first, packed in windows:
-        part = np.zeros(len(packed.item), PIECE)
-        document = order[packed.item + first]
-        part["document"] = document
+        part = pieces[before : before + len(packed.item)]
+        item = packed.item + first
+        part["document"] = document = order[item]
         part["position"] = shard.starts[document] + packed.start - 1
         part["length"] = packed.length
         part["begins"] = packed.start == 0
-        part["ends"] = packed.start + packed.length == shard.lengths[document] + 1
-        parts.append(part)
+        part["ends"] = packed.start + packed.length == framed[item]
         rows.append(packed.rows[1:] + before)
         before += len(part)
-    return np.concatenate(rows), np.concatenate(parts)
+    return np.concatenate(rows), pieces
 
 
 def _count(job: PackJob, shard: ShardReader, rows: NDArray[np.int64], pieces: NDArray[np.void]) -> PackCounts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ from eurolm.artifacts.atomic import PARTIAL_MARK
 from eurolm.config.tokens import TokensConfig
 from eurolm.console import Reporter
 from eurolm.corpus.documents import shards as corpus_shards
+from eurolm.corpus.forget import NOTHING, Forgotten
 from eurolm.errors import ConfigError, InputError
 from eurolm.machine.workers import map_shards
 from eurolm.tokenizer.load import LoadedTokenizer, load
@@ -26,6 +28,8 @@ from eurolm.tokens.description import (
     write_description,
 )
 from eurolm.tokens.encode import EncodeJob, documents_path, encode_shard
+from eurolm.tokens.engine import Choice, choose, opened
+from eurolm.tokens.probe import corpus_texts
 from eurolm.tokens.shards import type_for
 
 RECIPE = 1
@@ -46,34 +50,56 @@ def input_files(config: TokensConfig) -> list[Path]:
     return [own] if own.is_file() else foreign_files(config.use)
 
 
-def build_tokens(config: TokensConfig, corpus: Path | None, tokenizer: Path, out: Path, reporter: Reporter) -> None:
-    """Fill `out`: encode `corpus`, or describe the shards of `tokens.use`."""
+def build_tokens(
+    config: TokensConfig,
+    corpus: Path | None,
+    tokenizer: Path,
+    out: Path,
+    reporter: Reporter,
+    forgotten: Forgotten = NOTHING,
+) -> Choice | None:
+    """Fill `out`: encode `corpus` without its `forgotten` documents and say with which engine, or describe the shards
+    of `tokens.use`."""
     if config.use is not None:
         describe_used(config.use, tokenizer, out, reporter)
-    elif corpus is not None:
-        encode_corpus(config, corpus, tokenizer, out, reporter)
-    else:
-        raise ConfigError("tokens: there is neither a corpus to encode nor tokens.use. Set one of them.")
+        return None
+    if corpus is not None:
+        return encode_corpus(config, corpus, tokenizer, out, reporter, forgotten)
+    raise ConfigError("tokens: there is neither a corpus to encode nor tokens.use. Set one of them.")
 
 
-def encode_corpus(config: TokensConfig, corpus: Path, tokenizer: Path, out: Path, reporter: Reporter) -> None:
+def encode_corpus(
+    config: TokensConfig,
+    corpus: Path,
+    tokenizer: Path,
+    out: Path,
+    reporter: Reporter,
+    forgotten: Forgotten = NOTHING,
+) -> Choice:
     """Encode every corpus shard into `out`/<source>/NNNNN.{bin,idx,documents.parquet}, then write `tokens.json`.
 
-    Raises InputError for an empty corpus and for documents that cannot be encoded (see `encode_shard`).
+    The engine is no part of it, because it changes no byte; it is returned for the run's records. Raises InputError
+    for an empty corpus and for documents that cannot be encoded (see `encode_shard`).
     """
     for leftover in out.rglob(f"*{PARTIAL_MARK}*"):
         leftover.unlink()
-    loaded = load(tokenizer)
+    loaded = opened(tokenizer)
     shards = corpus_shards(corpus)
-    jobs = [EncodeJob(path, out / path.parent.name / path.stem, tokenizer) for path in shards]
+    choice = choose(config.engine, loaded, corpus_texts(shards, forgotten) if config.engine != "tokenizers" else [])
+    reporter.say(f"  encoding with {choice.engine}: {choice.reason}", **asdict(choice))
+    jobs = [EncodeJob(path, out / path.parent.name / path.stem, tokenizer, choice.engine, forgotten) for path in shards]
     size = sum(path.stat().st_size for path in shards)
     workers = config.workers or (1 if size < IN_PROCESS_BYTES else None)
     map_shards(encode_shard, jobs, workers=workers, label="encode", unit="shards", reporter=reporter)
     record = _describe(out, [job.stem for job in jobs], loaded)
+    if forgotten:
+        documents = sum(pq.read_metadata(path).num_rows for path in shards)
+        record = replace(record, forgotten=documents - sum(source.documents for source in record.sources.values()))
     if not record.sources:
         raise InputError(f"{corpus} has no documents to encode. Loosen the corpus rules or add sources.")
     write_description(out, record)
     _say(record, reporter)
+    return choice
 
 
 def describe_used(used: Path, tokenizer: Path, out: Path, reporter: Reporter) -> None:
