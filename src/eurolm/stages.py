@@ -105,10 +105,28 @@ def tokenizer(run: Run, may_build: bool) -> Artifact | None:
         raise InputError("a run without corpus.sources cannot train a tokenizer: set tokenizer.use=DIR.")
     from eurolm.tokenizer import stage
 
+    inputs = [input_identity(path) for path in stage.input_files(section)]
     recipe = Recipe(
-        "tokenizer", stage.RECIPE, section.output_fields(), run.contents("corpus"), versions(stage.LIBRARIES), []
+        "tokenizer", stage.RECIPE, section.output_fields(), run.contents("corpus"), versions(stage.LIBRARIES), inputs
     )
-    return _stored(run, recipe, may_build, lambda out: stage.build_tokenizer(section, text, out, run.reporter))
+
+    def make(out: Path) -> None:
+        stage.build_tokenizer(section, text, out, run.reporter, _counts(run, text))
+
+    return _stored(run, recipe, may_build, make)
+
+
+def _counts(run: Run, text: Path) -> Path:
+    """Counts of pre-tokens, an artifact of their own: another vocabulary or weighting counts nothing again."""
+    from eurolm.tokenizer import counts
+
+    section = run.config.tokenizer
+    upstream, libraries = run.contents("corpus"), versions(counts.LIBRARIES)
+    recipe = Recipe("counts", counts.RECIPE, counts.counts_fields(section), upstream, libraries, [])
+    place = run.workspace.artifact("counts", recipe.fingerprint)
+    if store.finished(place) is None:
+        store.build(place, recipe, __version__, lambda out: counts.build_counts(section, text, out, run.reporter))
+    return place
 
 
 def tokens(run: Run, may_build: bool) -> Artifact | None:

@@ -59,9 +59,8 @@ def stats(path: str, workspace: Path, tokenizer: Path | None, reporter: Reporter
             click.echo(json.dumps(entry.as_dict(), ensure_ascii=False))
         return
     wide = max(len(entry.source) for entry in found)
-    click.echo(
-        f"{'source':<{wide}}  lang  {'documents':>12}{'tokens':>16}{'B/token':>9}{'mean':>9}{'longest':>11}  lengths"
-    )
+    numbers = f"{'documents':>12}{'tokens':>16}{'B/token':>9}{'mean':>9}{'longest':>11}"
+    click.echo(f"{'source':<{wide}}  lang  {numbers}  tokens per document: ≤ 16, ≤ 32, ≤ 64 …")
     for entry in found:
         click.echo(_line(entry, wide))
 

@@ -22,7 +22,8 @@ from eurolm.errors import ConfigError
 # Values that name files: made absolute by the place they are written in, so that a config works from anywhere.
 PATH_KEY = re.compile(
     r"^(\w+\.use|corpus\.sources\.\d+\.paths\.\d+|corpus\.(opt_out\.\w+|duplicates\.earlier|forget)\.\d+"
-    r"|corpus\.detection\.model|corpus\.decontamination\.files\.\d+\.path|report\.compare_tokenizers\.\d+)$"
+    r"|corpus\.detection\.model|corpus\.decontamination\.files\.\d+\.path|tokenizer\.parity\.tuning"
+    r"|report\.compare_tokenizers\.\d+)$"
 )
 PACKAGE_SCHEME = "package:"
 

@@ -25,6 +25,11 @@ RECIPE = 2
 LIBRARIES = ("ffbpe", "sentencepiece", "tokenizers")
 
 
+def input_files(config: TokenizerConfig) -> list[Path]:
+    """Files besides the corpus that decide the bytes."""
+    return [config.parity.tuning] if config.parity.mode == "search" and config.parity.tuning else []
+
+
 def build_tokenizer(
     config: TokenizerConfig, corpus: Path, out: Path, reporter: Reporter, counts: Path | None = None
 ) -> None:
