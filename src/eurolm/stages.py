@@ -7,7 +7,7 @@ report grow inside the run and note in its ledger what they were made from.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,7 +155,9 @@ def tokens(run: Run, may_build: bool) -> Artifact | None:
     def make(out: Path) -> None:
         if text is not None and forgotten:
             _tell_left_out(left_out(text, forgotten), run.reporter)
-        stage.build_tokens(section, text, vocabulary, out, run.reporter, forgotten)
+        choice = stage.build_tokens(section, text, vocabulary, out, run.reporter, forgotten)
+        if choice is not None:
+            record(run.directory, "encoder", **asdict(choice))
 
     return _stored(run, recipe, may_build, make)
 
@@ -180,9 +182,10 @@ def packs(run: Run, may_build: bool) -> Artifact | None:
         "packing": mixture.packing,
         "row_tokens": sorted({phase.row_tokens for phase in mixture.phases}),
     }
+    kept_in = run.workspace.artifacts("packed")
     recipe = Recipe("packs", packing.RECIPE, fields, run.contents("tokens", "tokenizer"), {}, [])
     return _stored(
-        run, recipe, may_build, lambda out: packing.build_packs(mixture, shards, vocabulary, out, run.reporter)
+        run, recipe, may_build, lambda out: packing.build_packs(mixture, shards, vocabulary, out, run.reporter, kept_in)
     )
 
 
