@@ -10,7 +10,16 @@ from markupsafe import Markup
 from eurolm.config.model import Config
 from eurolm.config.shipped import package_file
 from eurolm.evaluate.results import Results
-from eurolm.report import charts, corpus_details, corpus_view, numbers, provenance, scores_view, tokenizer_view
+from eurolm.report import (
+    charts,
+    corpus_details,
+    corpus_view,
+    numbers,
+    parity_view,
+    provenance,
+    scores_view,
+    tokenizer_view,
+)
 from eurolm.report.figures import Headline
 from eurolm.report.inputs import CORPUS, METRICS, RESULTS, SAMPLES, TOKENIZER, TOKENS, RunFiles
 from eurolm.report.training import Course, prompts, share_label, summary
@@ -100,6 +109,7 @@ def _tokenizer(files: RunFiles, config: Config) -> dict[str, Any]:
         "costs": tokenizer_view.cost_rows(training or {}),
         "missing_tokens": files.reason(TOKENS),
         "shards": tokenizer_view.shard_rows(tokens or {}),
+        "parity": parity_view.parity(files.run_dir),
         **tokenizer_view.cut_sentences(files.run_dir, config),
     }
 
