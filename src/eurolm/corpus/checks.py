@@ -44,7 +44,7 @@ def check_read(config: CorpusConfig, units: Sequence[Unit], tallies: Sequence[Ta
     for place, source in enumerate(config.sources):
         if not by_source[place]:
             held = source.dataset or ", ".join(source.paths)
-            raise InputError(f"corpus source {source.name}: there is no document in {held}.")
+            raise InputError(f"corpus source {source.name}: its files hold no document: {held}.")
         own = [tally for unit, tally in zip(units, tallies, strict=True) if unit.source == place]
         check_fields(source, own)
 
