@@ -59,11 +59,17 @@ def recheck(run: str, overrides: tuple[str, ...], out: Path | None, workspace: P
     if reporter.mode == "json":
         click.echo(json.dumps(told, ensure_ascii=False))
         return
-    click.echo(f"{told['drop']:,} of {told['documents']:,} documents to drop → {target / 'drop.jsonl'}")
-    for reason, count in told["reasons"].items():
-        click.echo(f"  {reason:<24} {count:>10,}")
-    if told["drop"]:
-        click.echo(f"To leave them out: corpus.forget=[{target / 'drop.jsonl'}]")
+    dropped = sum(told["dropped"].values())
+    click.echo(f"{dropped:,} of {told['documents']:,} documents to drop")
+    for reason, count in told["dropped"].items():
+        click.echo(f"  {reason:<28} {count:>10,}")
+    for task, count in told["hit_documents"].items():
+        click.echo(f"  items of {task:<19} {count:>10,}")
+    for task, count in told["hit_heldout"].items():
+        click.echo(f"  in held-out text: {task} {count:,}, listed only")
+    click.echo(f"tables: {target / 'hits.parquet'}, {target / 'drop.jsonl'}")
+    if dropped:
+        click.echo(f"to leave them out: corpus.forget=[{target / 'drop.jsonl'}]")
 
 
 def run_directory(run: str, workspace: Path) -> Path:
