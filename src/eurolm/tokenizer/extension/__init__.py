@@ -1,0 +1,1 @@
+"""More vocabulary for an existing BPE tokenizer, learnt by going on with its own merges."""
