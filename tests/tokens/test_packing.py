@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from tests.tokens.small_corpus import QUIET, files_of, write_shard
 
 from eurolm.config.tokens import MixtureConfig, PhaseConfig, TokensConfig
+from eurolm.corpus.text.mixing import mix64
 from eurolm.errors import ConfigError, InputError
 from eurolm.tokens import packing
 from eurolm.tokens.bestfit import Pieces, best_fit, concatenate
 from eurolm.tokens.description import read_description
-from eurolm.tokens.order import GOLDEN, mix64, shuffled
+from eurolm.tokens.order import GOLDEN, shuffled
 from eurolm.tokens.pack_index import PIECE, PackIndex
 from eurolm.tokens.packing import PackJob, build_packs, pack_shard, read_packs
 from eurolm.tokens.stage import encode_corpus

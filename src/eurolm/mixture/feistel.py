@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from eurolm.tokens.order import GOLDEN, mix64
+from eurolm.corpus.text.mixing import mix64
+from eurolm.tokens.order import GOLDEN
 
 ROUNDS = 8
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eurolm.config.tokens import MixtureConfig
+from eurolm.corpus.text.mixing import mix64
 from eurolm.errors import ConfigError, InputError
 from eurolm.mixture.blocks import BLOCK_SAMPLES, Block, block
 from eurolm.mixture.feistel import permute
@@ -24,7 +25,7 @@ from eurolm.mixture.phases import Phase, build_phases, phase_at
 from eurolm.mixture.rows import Batch, RowPlace, assemble
 from eurolm.mixture.traced import TRACED_SHARDS, ShardDocuments, TracedPiece, read_documents
 from eurolm.tokens.description import read_description
-from eurolm.tokens.order import GOLDEN, mix64, seed64
+from eurolm.tokens.order import GOLDEN, seed64
 from eurolm.tokens.pack_index import PIECE
 from eurolm.tokens.packing import PackCounts, folder, read_packs
 

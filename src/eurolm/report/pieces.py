@@ -6,7 +6,6 @@ is read from the data files of the `mistral-common` package, without importing i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eurolm.errors import EurolmError, InputError
+from eurolm.tokenizer.alphabet import metaspace_bytes
 from eurolm.tokenizer.load import load
 
 HOW_TO_GET_MISTRAL = "pip install --no-deps mistral-common"
@@ -65,7 +65,7 @@ def from_sentencepiece(path: Path, name: str) -> Splitter:
         raise InputError(f"{path} is not a SentencePiece model: {error}.") from None
 
     def split(text: str) -> list[Piece]:
-        spelled = [_spelling(piece) for piece in processor.EncodeAsPieces(text)]
+        spelled = [metaspace_bytes(piece) for piece in processor.EncodeAsPieces(text)]
         # SentencePiece puts a space before the text unless there is one.
         if spelled and not text.startswith(" "):
             spelled[0] = spelled[0].removeprefix(b" ")
@@ -106,13 +106,6 @@ def others(configured: Iterable[Path]) -> tuple[list[Splitter], list[str]]:
         problems.append(str(error))
         bundled = None
     return found + ([bundled] if bundled else []), problems
-
-
-def _spelling(piece: str) -> bytes:
-    """Bytes of a SentencePiece piece: `▁` is a space, `<0xC4>` one byte of a character not in the vocabulary."""
-    if re.fullmatch(r"<0x[0-9A-F]{2}>", piece):
-        return bytes([int(piece[3:5], 16)])
-    return piece.replace("▁", " ").encode()
 
 
 def by_ends(text: str, ends: Iterable[int]) -> list[Piece]:

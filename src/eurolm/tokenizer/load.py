@@ -57,15 +57,13 @@ def load(directory: Path) -> LoadedTokenizer:
     own, model = directory / "tokenizer.json", directory / "tokenizer.model"
     if own.is_file():
         source = own
-        tokenizer = _read(own)
+        tokenizer = read_tokenizer(own)
     elif model.is_file():
         source = model
         tokenizer = _from_sentencepiece(directory)
     else:
         raise InputError(f"{directory} has neither tokenizer.json nor tokenizer.model: it is no tokenizer directory.")
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
+    as_text_only(tokenizer)
     eod = _eod_token(directory)
     eod_id = tokenizer.token_to_id(eod)
     if eod_id is None:
@@ -75,11 +73,20 @@ def load(directory: Path) -> LoadedTokenizer:
     return loaded
 
 
-def _read(path: Path) -> Tokenizer:
+def read_tokenizer(path: Path) -> Tokenizer:
+    """A `tokenizer.json` as it is. Raises InputError for a file that is none."""
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises bare Exception for every kind of bad file
         raise InputError(f"{path} is not a readable tokenizer: {error}. Fetch or train it again.") from None
+
+
+def as_text_only(tokenizer: Tokenizer) -> Tokenizer:
+    """The same tokenizer, set to take any text whole and every character of it as text."""
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True
+    return tokenizer
 
 
 def _from_sentencepiece(directory: Path) -> Tokenizer:

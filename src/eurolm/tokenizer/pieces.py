@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from eurolm.errors import ConfigError, InputError, MachineError
+from eurolm.tokenizer.alphabet import SPACE
 from eurolm.tokenizer.inventory import Inventory, WeightedWords
 
 Kind = Literal["bpe", "unigram"]
 
-SPACE = "▁"
 RESERVED = "\u2585"
 """Character that SentencePiece keeps for itself; words with it are skipped, as SentencePiece does."""
 UNKNOWN = "<unk>"
@@ -146,7 +146,7 @@ def _converted(processor: Any, kind: Kind, special: Sequence[str]) -> Tokenizer:
     ]
     if kind == "bpe":
         vocabulary = {piece: number for number, piece in enumerate(pieces)}
-        merges = _merges({pieces[number]: number for number in learned})
+        merges = merges_between({pieces[number]: number for number in learned})
         tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, byte_fallback=True, unk_token=UNKNOWN))
     else:
         # `tokenizers` finds every entry in text, SentencePiece only learned pieces: the others are made too dear.
@@ -159,8 +159,9 @@ def _converted(processor: Any, kind: Kind, special: Sequence[str]) -> Tokenizer:
     return tokenizer
 
 
-def _merges(learned: dict[str, int]) -> list[tuple[str, str]]:
-    """All pairs of pieces that make a piece, by the rank of what they make: SentencePiece merges any such pair."""
+def merges_between(learned: Mapping[str, int]) -> list[tuple[str, str]]:
+    """All pairs of pieces that make a piece, in the order of what they make: SentencePiece merges any such pair.
+    `learned`: pieces and their ranks, best first."""
     merges: list[tuple[str, str]] = []
     for piece in learned:
         pairs = [(piece[:cut], piece[cut:]) for cut in range(1, len(piece))]

@@ -6,17 +6,13 @@ Never a file that an evaluation suite scores: weights tuned on it would look bet
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-import zstandard
-
 from eurolm.artifacts.hashing import sha256_file
 from eurolm.config.shipped import package_file
+from eurolm.corpus.sources.rows import json_rows, tsv_rows
 from eurolm.errors import ConfigError, InputError
 from eurolm.tasks.load import load_task, task_names
 
@@ -66,20 +62,11 @@ def read_tuning(path: Path | None, languages: Sequence[str]) -> tuple[Tuning, di
 
 def _rows(path: Path) -> list[dict[str, str]]:
     """Rows as `{column: text}`, columns that hold no text left out."""
-    data = path.read_bytes()
+    read = json_rows if ".jsonl" in path.suffixes else tsv_rows
     try:
-        if path.name.endswith(".zst"):
-            data = zstandard.ZstdDecompressor().stream_reader(data).read()
-        text = data.decode()
-        json_lines = ".jsonl" in path.suffixes
-        rows = [orjson.loads(line) for line in text.splitlines() if line.strip()] if json_lines else _tsv(text)
-        return [{key: value for key, value in row.items() if isinstance(value, str)} for row in rows]
-    except (zstandard.ZstdError, UnicodeDecodeError, orjson.JSONDecodeError, AttributeError, csv.Error) as error:
+        return [{key: value for key, value in row.items() if isinstance(value, str)} for _, row in read(path)]
+    except InputError as error:
         raise InputError(
             f"tokenizer.parity.tuning = {path} is neither TSV with a header of language codes nor JSONL in UTF-8: "
-            f"{error}."
+            f"{error}"
         ) from None
-
-
-def _tsv(text: str) -> Iterable[dict[str, str]]:
-    return csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)

@@ -11,18 +11,10 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from eurolm.corpus.text.mixing import mix64
+
 GOLDEN = 0x9E3779B97F4A7C15
 """2^64 / golden ratio, odd: the increment of SplitMix64."""
-
-
-def mix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's finaliser (Steele, Lea, Flood 2014, doi 10.1145/2714064.2660195) on each element, modulo 2^64."""
-    mixed = values ^ (values >> np.uint64(30))
-    mixed = mixed * np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
 
 
 def seed64(*parts: str | int) -> int:

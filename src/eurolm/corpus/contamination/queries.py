@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import orjson
+from typing import NamedTuple
 
 from eurolm.config.corpus import DecontaminationConfig, ItemsFile
-from eurolm.corpus.sources.streams import lines
+from eurolm.corpus.sources.rows import json_rows
 from eurolm.errors import ConfigError, InputError
 from eurolm.tasks.items import items
 from eurolm.tasks.load import load_task, task_names
@@ -56,16 +54,12 @@ def _file_queries(file: ItemsFile) -> Iterator[Query]:
     if not path.is_file():
         raise InputError(f"{path}, named under corpus.decontamination.files, does not exist.")
     task = path.name.split(".jsonl")[0]
-    number, any_text, seen = 0, False, set[str]()
-    for number, (_, line) in enumerate(lines(path, 0, path.stat().st_size), start=1):
-        if line is None:
-            raise InputError(f"{path}:{number}: the line is too long for an item.")
-        if line.strip():
-            record = _record(line, f"{path}:{number}")
-            seen |= record.keys()
-            found = record_views(record, file.fields)
-            any_text = any_text or bool(found)
-            yield Query(task, str(record.get("id", number)), found)
+    any_text, seen = False, set[str]()
+    for place, record in json_rows(path):
+        seen |= record.keys()
+        found = record_views(record, file.fields)
+        any_text = any_text or bool(found)
+        yield Query(task, str(record.get("id", place.rpartition(":")[2])), found)
     missing = [name for name in file.fields if name not in seen]
     if missing or not any_text:
         wrong = f"no record has the field {missing[0]!r}" if missing else "no record holds text"
@@ -73,16 +67,6 @@ def _file_queries(file: ItemsFile) -> Iterator[Query]:
             f"{path}, named under corpus.decontamination.files: {wrong}. "
             f"Fields of its records: {', '.join(sorted(seen)) or 'none'}."
         )
-
-
-def _record(line: bytes, place: str) -> dict[str, Any]:
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"{place}: not JSON ({error}).") from None
-    if not isinstance(record, dict):
-        raise InputError(f"{place}: a JSON object is wanted, not {type(record).__name__}.")
-    return record
 
 
 def input_files(config: DecontaminationConfig) -> list[Path]:

@@ -12,6 +12,7 @@ import numpy as np
 import rensa
 from numpy.typing import NDArray
 
+from eurolm.corpus.text.mixing import mix64
 from eurolm.corpus.text.words import Ints, UInts, Words
 
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -36,7 +37,7 @@ def shingle(words: Words, length: int) -> Shingles:
     """Shingles of `length` consecutive words; a shorter text has one shingle of all it has, an empty one none."""
     per_row = np.where(words.counts == 0, 0, np.maximum(words.counts - length + 1, 1))
     offsets = np.concatenate([[0], np.cumsum(per_row)]).astype(np.int64)
-    return Shingles(_mix(_roll(words, offsets, length)), offsets)
+    return Shingles(mix64(_roll(words, offsets, length)), offsets)
 
 
 def _roll(words: Words, offsets: Ints, length: int) -> UInts:
@@ -56,13 +57,6 @@ def _roll(words: Words, offsets: Ints, length: int) -> UInts:
     return value
 
 
-def _mix(value: UInts) -> UInts:
-    """The finaliser of splitmix64, so that every bit of a shingle depends on all its words."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
-
-
 def signatures(shingles: Shingles, hashes: int, seed: int) -> NDArray[np.uint32]:
     """MinHash signatures [documents, hashes] (uint32) by rensa's flat kernel."""
     if not len(shingles):
@@ -79,7 +73,7 @@ def band_keys(signature: NDArray[np.uint32], rows: int) -> UInts:
     bands = hashes // rows
     key = np.zeros((documents, bands), np.uint64)
     for row in range(rows):
-        key = _mix(key * FACTOR + signature[:, row : bands * rows : rows].astype(np.uint64) + np.uint64(1))
+        key = mix64(key * FACTOR + signature[:, row : bands * rows : rows].astype(np.uint64) + np.uint64(1))
     return key
 
 

@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from eurolm.corpus.text.mixing import mix64
 from eurolm.corpus.text.words import Ints, UInts, Words
 
 BASE = 0x9E3779B97F4A7C15
@@ -62,10 +63,7 @@ def repeats(hashes: UInts) -> Repeats:
 
 def mix(numbers: UInts) -> UInts:
     """splitmix64 of each number: neighbours come out unlike each other."""
-    mixed = (numbers + np.uint64(1)) * np.uint64(BASE)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    return mix64((numbers + np.uint64(1)) * np.uint64(BASE))
 
 
 def powers(base: int, exponents: Ints) -> UInts:

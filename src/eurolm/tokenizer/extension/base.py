@@ -20,8 +20,8 @@ from tokenizers import Tokenizer, models
 from eurolm.artifacts.hashing import sha256_file
 from eurolm.errors import InputError
 from eurolm.tokenizer.extension.sentencepiece import converted
+from eurolm.tokenizer.load import read_tokenizer
 
-SPACE = "▁"
 KEPT_FILES = ("special_tokens_map.json", "chat_template.jinja", "chat_template.json")
 """Copied as they are; what restates the vocabulary (vocab.json, merges.txt, tokenizer.model) would now be wrong."""
 BATCH = 100_000
@@ -123,7 +123,7 @@ def load_base(place: Path) -> Base:
     whole = source.name in ("tokenizer.json", "tokenizer.model")
     config = _config(directory) if whole else {}
     if source.suffix == ".json":
-        state = json.loads(_read(source).to_str())
+        state = json.loads(read_tokenizer(source).to_str())
     else:
         state, told = converted(source, config)
         config = {**told, **config}
@@ -151,13 +151,6 @@ def encoded(tokenizer: Tokenizer, strings: Iterable[str]) -> Iterator[list[int]]
     waiting = iter(strings)
     while batch := list(islice(waiting, BATCH)):
         yield from (encoding.ids for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False))
-
-
-def _read(path: Path) -> Tokenizer:
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises bare Exception for every kind of bad file
-        raise InputError(f"{path} is not a readable tokenizer: {error}. Fetch or train it again.") from None
 
 
 def _config(directory: Path) -> dict[str, Any]:

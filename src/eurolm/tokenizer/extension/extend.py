@@ -17,15 +17,17 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from eurolm.errors import ConfigError, InputError
+from eurolm.tokenizer.alphabet import byte_alphabet
 from eurolm.tokenizer.extension.base import Base, bare, encoded, load_base
 from eurolm.tokenizer.extension.learn import Merge, learn
 from eurolm.tokenizer.extension.protect import Protection, changed
 from eurolm.tokenizer.extension.replace import removable
-from eurolm.tokenizer.extension.spelling import byte_alphabet, is_whole
+from eurolm.tokenizer.extension.spelling import is_whole
 from eurolm.tokenizer.extension.texts import Text, count, files_by_language
 from eurolm.tokenizer.extension.weigh import check_weights, missing_letters, pieces_of, weigh
 from eurolm.tokenizer.extension.words import words
 from eurolm.tokenizer.extension.write import publish
+from eurolm.tokenizer.load import as_text_only
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def extend(wish: Wish, out: Path) -> dict[str, Any]:
         used = set(chain.from_iterable(encoded(bare(grown), read)))
         gone = removable(base, grown, used, set(chain.from_iterable(read)), len(tokens))
         grown = replaced_model(base, tokens, gone)
-    before, after = (_tokenizer({**base.state, "model": model}) for model in (base.state["model"], grown))
+    states = [{**base.state, "model": model} for model in (base.state["model"], grown)]
+    before, after = (as_text_only(Tokenizer.from_str(json.dumps(state))) for state in states)
     record = {
         **_vocabulary(base, grown, tokens, gone, wish.multiple_of),
         "text": {language: {**text.told(), **_cost(base, grown, pieces[language])} for language, text in texts.items()},
@@ -139,14 +142,6 @@ def replaced_model(base: Base, tokens: Sequence[NewToken], gone: Sequence[str]) 
         "merges": [pair for pair in base.merges if "".join(pair) not in lost and not lost & set(pair)],
     }
     return extended_model(kept, tokens, sorted(base.vocabulary[token] for token in gone))
-
-
-def _tokenizer(state: Mapping[str, Any]) -> Tokenizer:
-    tokenizer = Tokenizer.from_str(json.dumps(state))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
-    return tokenizer
 
 
 def _cost(base: Base, model: Mapping[str, Any], pieces: Mapping[str, int]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from eurolm.errors import InputError
+from eurolm.tokenizer.alphabet import BYTE_TOKEN
 from eurolm.tokenizer.extension.base import Base
-from eurolm.tokenizer.extension.spelling import BYTE_TOKEN
 
 
 def removable(

@@ -16,10 +16,11 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from eurolm.errors import InputError, MachineError
+from eurolm.tokenizer.alphabet import SPACE
 from eurolm.tokenizer.load import PROBE
+from eurolm.tokenizer.pieces import merges_between
 
-SPACE = "▁"
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED = 1, 2, 3, 4
 BPE = 2
 """Enumerations of sentencepiece_model.proto."""
 PROBES = (
@@ -53,6 +54,7 @@ def converted(path: Path, config: dict[str, Any]) -> tuple[dict[str, Any], dict[
     if trainer.treat_whitespace_as_suffix or not model.normalizer_spec.escape_whitespaces:
         raise InputError(f"{path} writes spaces in another way than as a leading {SPACE}. It cannot be extended.")
     pieces = [(piece.piece, piece.score, piece.type) for piece in model.pieces]
+    best_first = sorted((-score, place) for place, (_, score, kind) in enumerate(pieces) if kind == NORMAL)
     named = {
         f"{key}_token": pieces[number][0]
         for key, number in (("bos", trainer.bos_id), ("eos", trainer.eos_id), ("unk", trainer.unk_id))
@@ -77,7 +79,7 @@ def converted(path: Path, config: dict[str, Any]) -> tuple[dict[str, Any], dict[
             "fuse_unk": True,
             "byte_fallback": bool(trainer.byte_fallback),
             "vocab": {piece: number for number, (piece, _, _) in enumerate(pieces)},
-            "merges": _merges({piece: score for piece, score, kind in pieces if kind == NORMAL}),
+            "merges": merges_between({pieces[place][0]: rank for rank, (_, place) in enumerate(best_first)}),
         },
     }
     _compare(path, state)
@@ -98,17 +100,6 @@ def _parsed(path: Path) -> Any:
     if not model.pieces:
         raise InputError(f"{path} is not a SentencePiece model. Fetch it again.")
     return model
-
-
-def _merges(scores: dict[str, float]) -> list[list[str]]:
-    """All pairs of pieces that join to a piece, best score first; equal ones in the order of the vocabulary."""
-    order = sorted(scores, key=lambda piece: -scores[piece])
-    return [
-        [piece[:middle], piece[middle:]]
-        for piece in order
-        for middle in range(1, len(piece))
-        if piece[:middle] in scores and piece[middle:] in scores
-    ]
 
 
 def _normalizers(spec: Any) -> list[dict[str, Any]]:

@@ -8,23 +8,15 @@ tokens for single bytes stand for themselves.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-SPACE = "▁"
-BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
+from eurolm.tokenizer.alphabet import BYTE_TOKEN, SPACE
+
 ALONE, LETTERS, NUMBERS, SIGNS, SPACES = range(5)
-
-
-def byte_alphabet() -> dict[str, int]:
-    """GPT-2's characters for bytes (openai/gpt-2, `bytes_to_unicode`): printable Latin-1 as itself, others from 256."""
-    own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in own]
-    return {chr(byte): byte for byte in own} | {chr(256 + place): byte for place, byte in enumerate(others)}
 
 
 def is_whole(data: bytes) -> bool:

@@ -18,14 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from eurolm.corpus.sources.rows import parquet_rows
 from eurolm.corpus.sources.streams import BYTE_ORDER_MARK, lines
 from eurolm.errors import InputError
+from eurolm.tokenizer.text import UNKNOWN
 
-UNKNOWN = "und"
-"""BCP-47 code of text whose language nobody stated."""
 GIVEN = re.compile(r"(?:([a-z]{2,3}(?:-[A-Za-z0-9]+)*)=)?(.+)", re.DOTALL)
 STRING = re.compile(r"\s?\S+")
 MAX_DISTINCT = 4_000_000
@@ -152,7 +150,7 @@ def texts(path: Path) -> Iterator[tuple[str, str | None]]:
     """(source, text) of each record, or of each line of a text file; null for a record without text."""
     kind = _kind(path)
     if kind == ".parquet":
-        yield from _parquet(path)
+        yield from ((row.get("source") or path.name, row["text"]) for row in parquet_rows(path, ["source"]))
         return
     for place, line in lines(path, 0, path.stat().st_size):
         data = (line or b"").removeprefix(BYTE_ORDER_MARK if place == 0 else b"").strip()
@@ -160,19 +158,6 @@ def texts(path: Path) -> Iterator[tuple[str, str | None]]:
             yield path.name, None
         elif data:
             yield (path.name, _line(data)) if kind == ".txt" else _record(data, path.name)
-
-
-def _parquet(path: Path) -> Iterator[tuple[str, str | None]]:
-    try:
-        with pq.ParquetFile(path) as file:
-            columns = [name for name in ("text", "source") if name in file.schema_arrow.names]
-            if "text" not in columns:
-                raise InputError(f"{path} has no column `text`, only {', '.join(file.schema_arrow.names)}.")
-            for batch in file.iter_batches(1024, columns=columns, use_threads=False):
-                for row in batch.to_pylist():
-                    yield row.get("source") or path.name, row["text"]
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} cannot be read as Parquet: {error}. Fetch or write it again.") from None
 
 
 def _line(data: bytes) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from eurolm.corpus.text.mixing import mix64
 from eurolm.tokenizer.extension.base import Base, bare, encoded
 from eurolm.tokenizer.extension.learn import Ints, Words
 from eurolm.tokenizer.extension.spelling import borders
@@ -41,8 +42,8 @@ def _distinct(ids: Ints, starts: Ints, weights: Ints) -> Words:
     if not len(long):
         return Words(np.zeros(0, np.int64), np.zeros(1, np.int64), np.zeros(0, np.int64))
     place = np.arange(len(ids)) - np.repeat(starts[:-1], lengths)
-    mixed = _mix(ids.astype(np.uint64) + _mix(place.astype(np.uint64) + np.uint64(1)))
-    before = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed)])
+    hashed = mix64(ids.astype(np.uint64) + mix64(place.astype(np.uint64) + np.uint64(1)))
+    before = np.concatenate([np.zeros(1, np.uint64), np.cumsum(hashed)])
     hashes = before[starts[1:]] - before[starts[:-1]]
     _, first, group = np.unique(hashes[long], return_index=True, return_inverse=True)
     totals = np.zeros(len(first), np.int64)
@@ -53,10 +54,3 @@ def _distinct(ids: Ints, starts: Ints, weights: Ints) -> Words:
     ends = np.cumsum(spans)
     index = np.repeat(starts[kept] - (ends - spans), spans) + np.arange(int(ends[-1]))
     return Words(ids[index], np.concatenate([[0], ends]).astype(np.int64), totals)
-
-
-def _mix(values: Any) -> Any:
-    """SplitMix64's finaliser (Steele, Lea and Flood, OOPSLA 2014), on arrays, where overflow wraps."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))

@@ -6,16 +6,15 @@ import base64
 import binascii
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from eurolm.artifacts.hashing import sha256_file
 from eurolm.errors import InputError, MachineError
+from eurolm.tokenizer.alphabet import BYTE_TOKEN, SPACE, byte_alphabet, metaspace_bytes
+from eurolm.tokenizer.load import as_text_only, read_tokenizer
 
 PATTERNS = {
     "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
@@ -28,8 +27,6 @@ PATTERNS = {
 }
 """Pre-tokenizers of byte-level vocabularies by name (tiktoken 0.14, `openai_public.py`); Llama 3 uses `cl100k`."""
 
-BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-SPACE = "▁"
 GIVE_NAME = f"Give one after an @: FILE.tiktoken@NAME with NAME one of {', '.join(PATTERNS)}."
 
 
@@ -48,13 +45,7 @@ class Opened:
 
 def huggingface(path: Path) -> Opened:
     """A `tokenizer.json`. Raises InputError for one whose tokens do not spell text (WordPiece, no decoder)."""
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises bare Exception for every kind of bad file
-        raise InputError(f"{path} is not a readable tokenizer: {error}. Fetch or train it again.") from None
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
+    tokenizer = as_text_only(read_tokenizer(path))
     described = json.loads(tokenizer.to_str())
     spelling = _spelling(described.get("decoder"), path)
     added = {number: token.content for number, token in tokenizer.get_added_tokens_decoder().items()}
@@ -94,7 +85,7 @@ def sentencepiece(path: Path) -> Opened:
     def piece(number: int) -> bytes | None:
         if model.IsUnknown(number) or model.IsControl(number) or model.IsUnused(number):
             return None
-        return _metaspace(model.IdToPiece(number))
+        return metaspace_bytes(model.IdToPiece(number))
 
     size = model.GetPieceSize()
     return Opened(
@@ -166,7 +157,7 @@ def _spelling(decoder: Any, path: Path) -> Callable[[str], bytes]:
     if "ByteLevel" in kinds:
         return _byte_level
     if "Metaspace" in kinds or any(step.get("pattern") == {"String": SPACE} for step in steps):
-        return _metaspace
+        return metaspace_bytes
     raise InputError(
         f"{path}: its decoder ({', '.join(sorted(kinds)) or 'none'}) is neither byte-level nor metaspace, so its "
         "tokens do not spell the text they were made from and its figures would not compare."
@@ -174,23 +165,9 @@ def _spelling(decoder: Any, path: Path) -> Callable[[str], bytes]:
 
 
 def _byte_level(token: str) -> bytes:
-    known = all(character in _BYTES for character in token)
-    return bytes(_BYTES[character] for character in token) if known else token.encode()
-
-
-def _metaspace(token: str) -> bytes:
-    byte = BYTE_TOKEN.fullmatch(token)
-    return bytes([int(byte[1], 16)]) if byte else token.replace(SPACE, " ").encode()
-
-
-def _byte_alphabet() -> dict[str, int]:
-    """The characters that GPT-2 writes bytes as: printable Latin-1 as itself, the rest from U+0100 on."""
-    own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in own]
-    return {chr(byte): byte for byte in own} | {chr(256 + place): byte for place, byte in enumerate(others)}
-
-
-_BYTES = _byte_alphabet()
+    alphabet = byte_alphabet()
+    known = all(character in alphabet for character in token)
+    return bytes(alphabet[character] for character in token) if known else token.encode()
 
 
 def _partial_characters(pieces: list[bytes | None]) -> frozenset[int]:

@@ -37,11 +37,6 @@ class Parity:
     best: str
     languages: dict[str, LanguageParity]
 
-    @property
-    def worst(self) -> float:
-        """Greatest ratio."""
-        return max(one.ratio.value or 1.0 for one in self.languages.values())
-
 
 def parity(candidates: Sequence[Candidate], parallel: Parallel) -> dict[str, Parity]:
     """Parity by tokenizer name, rows resampled by their groups."""

@@ -13,17 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from eurolm.corpus.sources.streams import lines
+from eurolm.corpus.sources.rows import json_rows, parquet_rows, text_rows, tsv_rows
 from eurolm.errors import InputError
 
 MAX_BYTES = 10_000_000
 """Per language: fertility does not move in its third digit beyond a tenth of it, and the slowest library encodes it in
 five seconds."""
 GROUPS = ("group", "doc")
+BESIDE = ("language", "lang", *GROUPS)
+"""Columns read beside `text`."""
 NO_LANGUAGES = frozenset({"id", "doc", "url", "src"})
 """Columns of parallel text that look like a language code and are none."""
 CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -103,7 +101,7 @@ def read_parallel(given: str) -> Parallel:
     no complete row.
     """
     chosen, path = _named(given)
-    records = list(_tsv(path) if ".tsv" in path.suffixes else _jsonl(path))
+    records = [row for _, row in (tsv_rows if ".tsv" in path.suffixes else json_rows)(path)]
     if not records:
         raise InputError(f"{path} holds no rows.")
     names = chosen.split(",") if chosen else [name for name in records[0] if _is_language(name, records[0][name])]
@@ -132,7 +130,7 @@ def read_lines(given: str) -> tuple[str, Path, list[list[str]]]:
     language, path = _named(given)
     if not language:
         raise InputError(f"{given}: say the language: {given.split('=')[0]} is given as lv={given}.")
-    return language, path, [line.split("\t") for line in _lines(path) if line.strip()]
+    return language, path, [line.split("\t") for _, line in text_rows(path) if line.strip()]
 
 
 def _named(given: str) -> tuple[str, Path]:
@@ -147,11 +145,11 @@ def _documents(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
     """(record with `text`, group) of each document."""
     if path.is_dir():
         for file in _heldout_files(path):
-            yield from _grouped(_parquet(file), file)
+            yield from _grouped(parquet_rows(file, BESIDE), file)
     elif path.suffix == ".parquet":
-        yield from _grouped(_parquet(path), path)
+        yield from _grouped(parquet_rows(path, BESIDE), path)
     elif ".jsonl" in path.suffixes:
-        yield from _grouped(_jsonl(path), path)
+        yield from _grouped((row for _, row in json_rows(path)), path)
     elif ".txt" in path.suffixes:
         yield from _grouped(({"text": block} for block in _blocks(path)), path)
     else:
@@ -176,39 +174,9 @@ def _heldout_files(path: Path) -> list[Path]:
     return files
 
 
-def _parquet(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with pq.ParquetFile(path) as file:
-            wanted = [name for name in ("text", "language", "lang", *GROUPS) if name in file.schema_arrow.names]
-            for batch in file.iter_batches(batch_size=1024, columns=wanted, use_threads=False):
-                yield from batch.to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} cannot be read as Parquet: {error}. Fetch or write it again.") from None
-
-
-def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(_lines(path), 1):
-        if not line.strip():
-            continue
-        try:
-            value = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number:,} is not JSON: {error}.") from None
-        if not isinstance(value, dict):
-            raise InputError(f"{path}, line {number:,} is not a JSON object.")
-        yield value
-
-
-def _tsv(path: Path) -> Iterator[dict[str, Any]]:
-    rows = (line.split("\t") for line in _lines(path) if line.strip())
-    header = next(rows, [])
-    for row in rows:
-        yield dict(zip(header, row, strict=False))
-
-
 def _blocks(path: Path) -> Iterator[str]:
     block: list[str] = []
-    for line in _lines(path):
+    for _, line in text_rows(path):
         if line.strip():
             block.append(line)
         elif block:
@@ -216,16 +184,6 @@ def _blocks(path: Path) -> Iterator[str]:
             block = []
     if block:
         yield "\n".join(block)
-
-
-def _lines(path: Path) -> Iterator[str]:
-    for place, line in lines(path, 0, path.stat().st_size):
-        if line is None:
-            raise InputError(f"{path}: the line at byte {place:,} is too long to be a document.")
-        try:
-            yield line.decode("utf-8-sig" if place == 0 else "utf-8").removesuffix("\r")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: the line at byte {place:,} is not UTF-8: {error}.") from None
 
 
 def _is_language(name: str, value: Any) -> bool:
