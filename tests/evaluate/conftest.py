@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from tests.tokens.small_corpus import COLUMNS, SCHEMA, texts
 
+from eurolm.config.architecture import ModelConfig
 from eurolm.config.model import Config
 from eurolm.config.tokens import TokenizerConfig
-from eurolm.config.train import ModelConfig
 from eurolm.console import Reporter
 from eurolm.model.build import build_model
 from eurolm.tokenizer.load import load

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from eurolm.config.train import ModelConfig
+from eurolm.config.architecture import ModelConfig
 from eurolm.errors import ConfigError, InputError
 from eurolm.model.build import INITIAL_DEVIATION, build_model, load_model
 from eurolm.model.size import forward_flops_per_token, padded_vocabulary, parameters, training_flops_per_token

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.tokens.small_corpus import corpus, texts, tokenizer_dir
 
-from eurolm.config.train import ModelConfig
+from eurolm.config.architecture import ModelConfig
 from eurolm.model.build import build_model
 from eurolm.tokenizer.load import LoadedTokenizer, load
 

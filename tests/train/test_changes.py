@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from eurolm.config.architecture import ModelConfig
 from eurolm.config.tokens import MixtureConfig, PhaseConfig
-from eurolm.config.train import ModelConfig, TrainConfig
+from eurolm.config.train import TrainConfig
 from eurolm.train.changes import changed_fields, extends_horizon, stable_until_tokens
 
 

@@ -11,7 +11,8 @@ import pytest
 from tests.train.conftest import need_muon
 from tests.train.driver import run_group
 
-from eurolm.config.train import ModelConfig, OptimizerConfig
+from eurolm.config.architecture import ModelConfig
+from eurolm.config.train import OptimizerConfig
 from eurolm.mixture.mixture import StepPlan
 from eurolm.mixture.rows import Batch
 

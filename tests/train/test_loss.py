@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from eurolm.config.train import ModelConfig
+from eurolm.config.architecture import ModelConfig
 from eurolm.model.build import build_model
 from eurolm.train import loss
 from eurolm.train.loss import CausalLoss

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
@@ -49,10 +48,3 @@ class RunConfig(Section):
     """Directory that holds `runs/` and `store/`, relative to where the command is run."""
     umask: Observation[str] = Field(default="0007", pattern=r"^0?[0-7]{3}$")
     """Umask of everything written, so that a colleague of the same group can resume."""
-
-
-class ClusterConfig(Section):
-    """The machine the run is meant for."""
-
-    name: Observation[Literal["local"]] = "local"
-    """Machine profile."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from eurolm.config.architecture import ModelConfig
+from eurolm.config.cluster import ClusterConfig
 from eurolm.config.corpus import CorpusConfig
-from eurolm.config.evaluate import ClusterConfig, EvaluateConfig, ReportConfig, RunConfig
+from eurolm.config.evaluate import EvaluateConfig, ReportConfig, RunConfig
 from eurolm.config.fields import Name, Observation, Section
 from eurolm.config.tokens import MixtureConfig, TokenizerConfig, TokensConfig
-from eurolm.config.train import ModelConfig, TrainConfig
+from eurolm.config.train import TrainConfig
 
 
 class Config(Section):

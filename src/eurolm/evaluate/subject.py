@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 
 from eurolm.artifacts.hashing import content_hash, sha256_file, sha256_json
-from eurolm.config.train import ModelConfig
+from eurolm.config.architecture import ModelConfig
 from eurolm.errors import InputError
 from eurolm.machine.host import cores, versions
 from eurolm.model.build import build_model, load_model

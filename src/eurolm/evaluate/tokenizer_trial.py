@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from eurolm.config.train import ModelConfig
+from eurolm.config.architecture import ModelConfig
 from eurolm.console import Reporter
 from eurolm.evaluate.trial_text import ROW_BYTES, Budget, TrialText, chunks, mixed
 from eurolm.model.build import build_model

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eurolm.config.train import ModelConfig
+from eurolm.config.architecture import ModelConfig
 from eurolm.errors import ConfigError
 
 VOCABULARY_MULTIPLE = 128

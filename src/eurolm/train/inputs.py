@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eurolm.artifacts.atomic import read_json, write_json
+from eurolm.config.architecture import ModelConfig
 from eurolm.config.fields import Section
 from eurolm.config.tokens import MixtureConfig
-from eurolm.config.train import ModelConfig, TrainConfig
+from eurolm.config.train import TrainConfig
 
 if TYPE_CHECKING:
     from eurolm.config.model import Config
