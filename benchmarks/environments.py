@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = {
-    "datatrove": ("datatrove[io,processing]==0.10.1", "spacy==3.8.18", "regex", "py3langid==0.4.0"),
+    "datatrove": ("datatrove[io,processing]==0.10.1", "spacy==3.8.18", "regex", "py3langid==0.4.0", "zstandard"),
 }
 
 

@@ -155,7 +155,7 @@ def tokens(run: Run, may_build: bool) -> Artifact | None:
     def make(out: Path) -> None:
         if text is not None and forgotten:
             _tell_left_out(left_out(text, forgotten), run.reporter)
-        choice = stage.build_tokens(section, text, vocabulary, out, run.reporter, forgotten)
+        choice = stage.build_tokens(section, text, vocabulary, out, run.reporter, run.config.corpus.forget)
         if choice is not None:
             record(run.directory, "encoder", **asdict(choice))
 

@@ -46,6 +46,7 @@ def write_shard(path: Path, documents: list[str], language: str, source: str) ->
     rows = [
         dict.fromkeys(COLUMNS)
         | {"id": f"{source}-{path.stem}-{n}", "text": text, "language": language, "source": source}
+        | {"url": f"https://example.org/{source}/{path.stem}/{n}"}
         for n, text in enumerate(documents)
     ]
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path, compression="zstd")

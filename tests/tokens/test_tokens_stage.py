@@ -16,7 +16,6 @@ from tests.tokens.independent import read_documents
 from tests.tokens.small_corpus import QUIET, corpus_texts, files_of, write_shard
 
 from eurolm.config.tokens import TokenizerConfig, TokensConfig
-from eurolm.corpus.forget import Forgotten
 from eurolm.errors import ConfigError, InputError
 from eurolm.tokenizer.load import load
 from eurolm.tokenizer.stage import build_tokenizer
@@ -145,23 +144,28 @@ def test_tokens_of_another_tokenizer_are_refused(tmp_path: Path, corpus: Path, t
 def test_forgotten_documents_are_left_out_and_counted(
     tmp_path: Path, corpus: Path, tokenizer_dir: Path, tokens_dir: Path
 ) -> None:
-    """By id; a shard of which nothing is left is not written, and no other document changes."""
-    names = pq.read_table(corpus / "documents/lv_text/00001.parquet")["id"].to_pylist()
-    emptied = pq.read_table(corpus / "documents/odd/00001.parquet")["id"].to_pylist()
-    forgotten = Forgotten(frozenset({names[0], names[7], names[-1], *emptied, "elsewhere"}))
-    encode_corpus(TokensConfig(workers=1), corpus, tokenizer_dir, tmp_path, QUIET, forgotten)
-    record = read_description(tmp_path)
+    """By URL; a shard of which nothing is left is not written, and no other document changes."""
+    names, urls = (
+        pq.read_table(corpus / "documents/lv_text/00001.parquet")[name].to_pylist() for name in ("id", "url")
+    )
+    emptied = pq.read_table(corpus / "documents/odd/00001.parquet")["url"].to_pylist()
+    gone = {urls[0], urls[7], urls[-1], *emptied}
+    forget, out = tmp_path / "forget.txt", tmp_path / "out"
+    forget.write_text("\n".join([*sorted(gone), "0" * 32]))
+    out.mkdir()
+    encode_corpus(TokensConfig(workers=1), corpus, tokenizer_dir, out, QUIET, [forget])
+    record = read_description(out)
     assert record.forgotten == 3 + len(emptied)
-    assert json.loads((tmp_path / "tokens.json").read_text())["forgotten"] == 3 + len(emptied)
+    assert json.loads((out / "tokens.json").read_text())["forgotten"] == 3 + len(emptied)
     assert [shard.stem for shard in record.sources["odd"].shards] == ["odd/00000"]
     before = read_documents(tokens_dir / "lv_text/00001")
-    kept = [place for place, name in enumerate(names) if name not in forgotten.ids]
-    assert read_documents(tmp_path / "lv_text/00001") == [before[place] for place in kept]
-    table = pq.read_table(tmp_path / "lv_text/00001.documents.parquet")
+    kept = [place for place, url in enumerate(urls) if url not in gone]
+    assert read_documents(out / "lv_text/00001") == [before[place] for place in kept]
+    table = pq.read_table(out / "lv_text/00001.documents.parquet")
     assert table["id"].to_pylist() == [names[place] for place in kept]
     changed = {"tokens.json", *(f"lv_text/00001.{end}" for end in ("bin", "idx", "documents.parquet"))}
     expected = {name: data for name, data in files_of(tokens_dir).items() if not name.startswith("odd/00001.")}
-    found = files_of(tmp_path)
+    found = files_of(out)
     assert {name for name, data in expected.items() if found[name] != data} == changed
     assert set(found) == set(expected)
     assert read_description(tokens_dir).forgotten is None

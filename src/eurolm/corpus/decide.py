@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from eurolm.artifacts.atomic import replacing
 from eurolm.config.corpus import CorpusConfig
-from eurolm.corpus.duplicates.candidates import ShingleFile
 from eurolm.corpus.duplicates.find import (
     Duplicates,
     Search,
@@ -31,7 +30,6 @@ from eurolm.corpus.duplicates.find import (
 from eurolm.corpus.duplicates.keys import Mask
 from eurolm.corpus.judge import judge
 from eurolm.corpus.measured import EARLIER, Piece
-from eurolm.corpus.permissions import OptOutLists
 from eurolm.corpus.text.words import Ints
 
 REPEATED_ID = "repeated_id"
@@ -46,7 +44,6 @@ class JudgeTask:
 
     piece: Piece
     config: CorpusConfig
-    lists: OptOutLists
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def passes(task: JudgeTask) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     held = frame["heldout_group"].to_numpy()
     if task.piece.source == EARLIER:
         return np.packbits(np.ones(len(frame), np.bool_)), np.packbits(held)
-    judged = judge(frame, task.config, task.piece.source, task.lists)
+    judged = judge(frame, task.config, task.piece.source)
     return np.packbits(judged["rule"].is_null().to_numpy()), np.packbits(held)
 
 
@@ -83,7 +80,7 @@ def write_verdicts(task: VerdictTask) -> None:
         return
     piece = task.judged.piece
     frame = read_attributes(piece.path)
-    judged = judge(frame, task.judged.config, piece.source, task.judged.lists)
+    judged = judge(frame, task.judged.config, piece.source)
     rule, value = judged["rule"].to_list(), judged["value"].to_list()
     for place, name, cause in zip(*task.dropped, strict=True):
         rule[place], value[place] = name, cause
@@ -107,13 +104,12 @@ def write_verdicts(task: VerdictTask) -> None:
 def decide(
     search: Search,
     config: CorpusConfig,
-    lists: OptOutLists,
     verdict_files: Sequence[Path | None],
-    load_shingles: Callable[[Ints], list[ShingleFile]],
+    load_shingles: Callable[[Ints], list[Path]],
 ) -> dict[str, Any]:
     """Write the verdicts of every piece that has a file for them; returns what the report says of duplicates."""
     measured, workers = search.measured, search.workers
-    tasks = [JudgeTask(piece, config, lists) for piece in measured.pieces]
+    tasks = [JudgeTask(piece, config) for piece in measured.pieces]
     bits = workers.map(passes, tasks, label="judge", unit="shards")
     rows = np.diff(measured.edges)
     passed, heldout = (
@@ -142,9 +138,7 @@ def decide(
     return _counts(found, root, measured.earlier_rows) | _one_shot(search, found, config)
 
 
-def _duplicates(
-    search: Search, passed: Mask, heldout: Mask, load_shingles: Callable[[Ints], list[ShingleFile]]
-) -> Duplicates:
+def _duplicates(search: Search, passed: Mask, heldout: Mask, load_shingles: Callable[[Ints], list[Path]]) -> Duplicates:
     """Duplicates among the documents that passed, without those within earlier corpora."""
     exact, same = exact_duplicates(search, passed)
     distinct = passed.copy()

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import orjson
 
 from eurolm.corpus.sources.domains import address
-from eurolm.corpus.sources.lists import entries
+from eurolm.corpus.sources.lists import entries, stamps
 from eurolm.errors import InputError
 
 SETTING = "corpus.forget"
@@ -57,6 +58,16 @@ class Forgotten:
 
 
 NOTHING = Forgotten()
+
+
+def loaded(paths: Sequence[Path]) -> Forgotten:
+    """The lists, read once per process while their files stay as they are."""
+    return _loaded(stamps(paths))
+
+
+@lru_cache(maxsize=1)
+def _loaded(files: tuple[tuple[Path, int, int], ...]) -> Forgotten:
+    return Forgotten.load([path for path, *_ in files])
 
 
 def _address(url: str) -> str:

@@ -8,19 +8,19 @@ from __future__ import annotations
 import polars as pl
 
 from eurolm.config.corpus import CorpusConfig
-from eurolm.corpus.permissions import OptOutLists, refusals
+from eurolm.corpus.permissions import loaded, refusals
 from eurolm.corpus.rules.table import first_failed
 
 LANGUAGE = "language"
 
 
-def judge(frame: pl.DataFrame, config: CorpusConfig, source: int, lists: OptOutLists) -> pl.DataFrame:
+def judge(frame: pl.DataFrame, config: CorpusConfig, source: int) -> pl.DataFrame:
     """Columns `rule` (null: passed) and `value`, a row per document of a unit of the source at place `source`."""
     claim = config.sources[source].language
     known = pl.col("language").is_in(list(config.languages))
     if claim is not None:
         known = known & (pl.col("language") == claim)
-    refused, cause = refusals(frame, config, lists)
+    refused, cause = refusals(frame, config, loaded(config.opt_out))
     name, figure = _quality(config, config.sources[source].verbatim)
     stranger = ~known.fill_null(False)
     return frame.with_columns(refused.alias("refused"), cause.alias("cause")).select(

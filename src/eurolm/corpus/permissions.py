@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import polars as pl
 
 from eurolm.config.corpus import CorpusConfig, LicensesConfig, OptOutConfig
 from eurolm.corpus.sources.domains import address, hosts
-from eurolm.corpus.sources.lists import entries
+from eurolm.corpus.sources.lists import entries, stamps
 from eurolm.errors import InputError
 
 LICENSE, OPT_OUT = "license", "opt_out"
@@ -79,6 +80,17 @@ class OptOutLists:
         listed = self.prefixes.get(spelled.split("/", 1)[0], ())
         place = bisect_right(listed, spelled) - 1
         return listed[place] if place >= 0 and spelled.startswith(listed[place]) else None
+
+
+def loaded(config: OptOutConfig) -> OptOutLists:
+    """The lists, read once per process while their files stay as they are."""
+    return _loaded(stamps(config.domains), stamps(config.url_prefixes))
+
+
+@lru_cache(maxsize=1)
+def _loaded(domains: tuple[tuple[Path, int, int], ...], prefixes: tuple[tuple[Path, int, int], ...]) -> OptOutLists:
+    paths = {"domains": [path for path, *_ in domains], "url_prefixes": [path for path, *_ in prefixes]}
+    return OptOutLists.load(OptOutConfig.model_validate(paths))
 
 
 def refusals(frame: pl.DataFrame, config: CorpusConfig, lists: OptOutLists) -> tuple[pl.Series, pl.Series]:

@@ -6,9 +6,11 @@ names under `corpus.forget`.
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +74,9 @@ def recheck(corpus: Path, config: CorpusConfig, out: Path, reporter: Reporter) -
     `corpus` is not a finished corpus or an item file or list cannot be read.
     """
     index = ItemIndex.build(queries(config.decontamination))
-    lists = permissions.OptOutLists.load(config.opt_out)
+    lists = permissions.loaded(config.opt_out)
     training, heldout = shards(corpus), sorted(corpus.glob("heldout/*/*.parquet"))
-    stored = out / "items.npz"
+    stored = out / f"items-{uuid.uuid4().hex[:12]}.npz"
     index.save(stored)
     tasks = [
         ShardTask(path, held, stored, config) for group, held in ((training, False), (heldout, True)) for path in group
@@ -106,8 +108,7 @@ def recheck(corpus: Path, config: CorpusConfig, out: Path, reporter: Reporter) -
 
 def recheck_shard(task: ShardTask) -> ShardResult:
     """Everything found in one shard, in document order."""
-    index = ItemIndex.load(task.items)
-    lists = permissions.OptOutLists.load(task.config.opt_out)
+    index, lists = _index(task.items), permissions.loaded(task.config.opt_out)
     count, hits, drop = 0, [pl.DataFrame(schema=HIT_SCHEMA)], [pl.DataFrame(schema=DROP_SCHEMA)]
     for frame in _frames(task.shard):
         count += len(frame)
@@ -117,6 +118,12 @@ def recheck_shard(task: ShardTask) -> ShardResult:
         hits.append(found)
         drop.append(_dropped(frame, refused, found.clear() if task.heldout else found))
     return ShardResult(count, pl.concat(hits), pl.concat(drop))
+
+
+@lru_cache(maxsize=1)
+def _index(path: Path) -> ItemIndex:
+    """Once per process and recheck, whose file has a name of its own."""
+    return ItemIndex.load(path)
 
 
 def _frames(path: Path) -> Iterator[pl.DataFrame]:

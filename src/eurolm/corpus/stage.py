@@ -17,12 +17,12 @@ from eurolm.config.corpus import CorpusConfig
 from eurolm.console import Reporter
 from eurolm.corpus.checks import check_config, check_read, check_result, most_first, warnings
 from eurolm.corpus.decide import decide
-from eurolm.corpus.duplicates.candidates import CandidateTask, ShingleFile, shingle_candidates
+from eurolm.corpus.duplicates.candidates import CandidateTask, shingle_candidates
 from eurolm.corpus.duplicates.earlier import EarlierSource, earlier_sources
 from eurolm.corpus.duplicates.find import DEFAULT_SIZES, Search, Sizes
 from eurolm.corpus.index import IndexTask, write_index
 from eurolm.corpus.measured import EARLIER, Measured, Piece
-from eurolm.corpus.permissions import OptOutLists
+from eurolm.corpus.permissions import loaded
 from eurolm.corpus.scratch import Scratch
 from eurolm.corpus.sources.units import PART_BYTES, Unit, plan_units, source_files
 from eurolm.corpus.summary import build_report
@@ -81,14 +81,14 @@ def build_corpus(
         Scratch(out).remove()
         return
     check_config(config)
-    lists = OptOutLists.load(config.opt_out)
+    lists = loaded(config.opt_out)
     scratch = Scratch(out)
     scratch.remove_partial()
     units = plan_units(config, base, part_bytes)
     with Workers(config.workers or _worth_starting(units), reporter) as workers:
         measured, tallies = survey(config, base, units, measured_in, _heaviest_first(workers))
         check_read(config, units, tallies)
-        clusters = _decide(config, units, measured, lists, scratch, workers, sizes)
+        clusters = _decide(config, units, measured, scratch, workers, sizes)
         unwanted = prepare(config, units, measured, scratch, config.duplicates.earlier)
         tasks = [WriteTask(unit, config, unwanted, out) for unit in units]
         summaries = _heaviest_first(workers)(write_unit, tasks, "write")
@@ -130,7 +130,6 @@ def _decide(
     config: CorpusConfig,
     units: Sequence[Unit],
     files: Sequence[Path],
-    lists: OptOutLists,
     scratch: Scratch,
     workers: Workers,
     sizes: Sizes,
@@ -144,18 +143,19 @@ def _decide(
     pieces += [Piece(path, unit.source) for path, unit in zip(files, units, strict=True)]
     measured = Measured.open(pieces)
 
-    def load_shingles(rows: Ints) -> list[ShingleFile]:
-        tasks, found = [], []
-        for piece, places in measured.by_piece(rows):
-            own, out = np.sort(rows[places]), scratch.shingles(piece)
-            tasks.append(CandidateTask(origins[piece], config, own - measured.edges[piece], out))
-            found.append(ShingleFile(out, own))
+    def load_shingles(rows: Ints) -> list[Path]:
+        tasks = [
+            CandidateTask(
+                origins[piece], config, np.sort(rows[places]), int(measured.edges[piece]), scratch.shingles(piece)
+            )
+            for piece, places in measured.by_piece(rows)
+        ]
         workers.map(shingle_candidates, tasks, label="candidates", unit="shards")
-        return found
+        return [task.out for task in tasks]
 
     search = Search(measured, config.duplicates, scratch.keys(), workers, sizes)
     verdicts = [None for _ in earlier] + [scratch.verdicts(unit) for unit in units]
-    counts = decide(search, config, lists, verdicts, load_shingles)
+    counts = decide(search, config, verdicts, load_shingles)
     write_json(scratch.clusters(), counts)
     return counts
 

@@ -29,10 +29,10 @@ PARAGRAPHS_PER_PARTITION = 32_000_000
 
 @dataclass(frozen=True)
 class UnwantedFiles:
-    """Where the indexes are; null for what is not looked for."""
+    """Where the indexes are; null where boilerplate is kept."""
 
-    items: Path | None
-    heldout: Path | None
+    items: Path
+    heldout: Path
     boilerplate: Path | None
 
 
@@ -40,8 +40,8 @@ class UnwantedFiles:
 def load(files: UnwantedFiles) -> Unwanted:
     """The indexes, once per process. Read-only."""
     return Unwanted(
-        ItemIndex.load(files.items) if files.items else None,
-        HeldoutIndex.open(files.heldout) if files.heldout else None,
+        ItemIndex.load(files.items),
+        HeldoutIndex.open(files.heldout),
         np.load(files.boilerplate) if files.boilerplate else np.zeros(0, np.uint64),
     )
 
@@ -69,8 +69,7 @@ def prepare(
 
 def describe(files: UnwantedFiles, hits: pl.DataFrame) -> dict[str, Any]:
     """For the report: per task how many items were looked for, could not be, and were found, in how many documents."""
-    index = load(files).items
-    counts = index.counts() if index else {}
+    counts = ItemIndex.load(files.items).counts()
     found = hits.group_by("task").agg(pl.col("item").n_unique(), pl.col("document").n_unique())
     by_task = {task: (items, documents) for task, items, documents in found.iter_rows()}
     return {

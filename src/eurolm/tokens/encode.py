@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from eurolm.artifacts.atomic import replacing
 from eurolm.corpus.documents import batches
-from eurolm.corpus.forget import NOTHING, Forgotten
+from eurolm.corpus.forget import loaded as forgotten
 from eurolm.errors import InputError
 from eurolm.tokenizer.load import LoadedTokenizer
 from eurolm.tokens.engine import Name, encoder, opened
@@ -43,8 +43,8 @@ class EncodeJob:
     """Output without suffix."""
     tokenizer: Path
     engine: Name = "tokenizers"
-    forgotten: Forgotten = NOTHING
-    """Documents to leave out."""
+    forget: tuple[Path, ...] = ()
+    """Lists of documents to leave out."""
 
 
 def documents_path(stem: Path) -> Path:
@@ -61,7 +61,8 @@ def encode_shard(job: EncodeJob) -> None:
     if index.is_file():
         with ShardReader(job.stem):
             return
-    texts = (batch for batch in batches(job.documents, ("id", "text", "language"), job.forgotten) if batch.num_rows)
+    found = batches(job.documents, ("id", "text", "language"), forgotten(job.forget))
+    texts = (batch for batch in found if batch.num_rows)
     first = next(texts, None)
     if first is None:
         return

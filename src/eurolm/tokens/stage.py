@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from eurolm.artifacts.atomic import PARTIAL_MARK
 from eurolm.config.tokens import TokensConfig
 from eurolm.console import Reporter
 from eurolm.corpus.documents import shards as corpus_shards
-from eurolm.corpus.forget import NOTHING, Forgotten
+from eurolm.corpus.forget import loaded as forgotten
 from eurolm.errors import ConfigError, InputError
 from eurolm.machine.workers import map_shards
 from eurolm.tokenizer.load import LoadedTokenizer, load
@@ -56,15 +57,15 @@ def build_tokens(
     tokenizer: Path,
     out: Path,
     reporter: Reporter,
-    forgotten: Forgotten = NOTHING,
+    forget: Sequence[Path] = (),
 ) -> Choice | None:
-    """Fill `out`: encode `corpus` without its `forgotten` documents and say with which engine, or describe the shards
-    of `tokens.use`."""
+    """Fill `out`: encode `corpus` without the documents of the lists `forget` and say with which engine, or describe
+    the shards of `tokens.use`."""
     if config.use is not None:
         describe_used(config.use, tokenizer, out, reporter)
         return None
     if corpus is not None:
-        return encode_corpus(config, corpus, tokenizer, out, reporter, forgotten)
+        return encode_corpus(config, corpus, tokenizer, out, reporter, forget)
     raise ConfigError("tokens: there is neither a corpus to encode nor tokens.use. Set one of them.")
 
 
@@ -74,7 +75,7 @@ def encode_corpus(
     tokenizer: Path,
     out: Path,
     reporter: Reporter,
-    forgotten: Forgotten = NOTHING,
+    forget: Sequence[Path] = (),
 ) -> Choice:
     """Encode every corpus shard into `out`/<source>/NNNNN.{bin,idx,documents.parquet}, then write `tokens.json`.
 
@@ -85,14 +86,18 @@ def encode_corpus(
         leftover.unlink()
     loaded = opened(tokenizer)
     shards = corpus_shards(corpus)
-    choice = choose(config.engine, loaded, corpus_texts(shards, forgotten) if config.engine != "tokenizers" else [])
+    choice = choose(
+        config.engine, loaded, corpus_texts(shards, forgotten(forget)) if config.engine != "tokenizers" else []
+    )
     reporter.say(f"  encoding with {choice.engine}: {choice.reason}", **asdict(choice))
-    jobs = [EncodeJob(path, out / path.parent.name / path.stem, tokenizer, choice.engine, forgotten) for path in shards]
+    jobs = [
+        EncodeJob(path, out / path.parent.name / path.stem, tokenizer, choice.engine, tuple(forget)) for path in shards
+    ]
     size = sum(path.stat().st_size for path in shards)
     workers = config.workers or (1 if size < IN_PROCESS_BYTES else None)
     map_shards(encode_shard, jobs, workers=workers, label="encode", unit="shards", reporter=reporter)
     record = _describe(out, [job.stem for job in jobs], loaded)
-    if forgotten:
+    if forget:
         documents = sum(pq.read_metadata(path).num_rows for path in shards)
         record = replace(record, forgotten=documents - sum(source.documents for source in record.sources.values()))
     if not record.sources:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from benchmarks.environments import python_of
 from tests.corpus.rules.reference import mutations
 
 from eurolm.config.corpus import CorpusConfig, LanguageRules
@@ -88,11 +88,8 @@ def test_decisions_near_the_threshold_are_those_of_datatrove(rule: str) -> None:
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("first", [0, 100_000])
 def test_live_datatrove_says_what_was_frozen_and_agrees_on_other_documents(first: int, tmp_path: Path) -> None:
-    python = os.environ.get("EUROLM_PEERS_PYTHON")
-    if not python:
-        pytest.skip("EUROLM_PEERS_PYTHON names no Python with datatrove 0.10.1, spacy and zstandard")
     out = tmp_path / "live.json"
-    subprocess.run([python, HERE / "make.py", "--first", str(first), "--out", out], check=True)
+    subprocess.run([python_of("datatrove"), HERE / "make.py", "--first", str(first), "--out", out], check=True)
     live = json.loads(out.read_text())
     if first == 0:
         assert live == FROZEN, "run tests/corpus/rules/reference/make.py again"

@@ -15,7 +15,7 @@ import polars as pl
 
 from eurolm.artifacts.atomic import replacing
 from eurolm.config.corpus import DuplicatesConfig
-from eurolm.corpus.duplicates.candidates import ShingleFile, lookup
+from eurolm.corpus.duplicates.candidates import lookup
 from eurolm.corpus.duplicates.components import MEMBERSHIPS_PER_PART, split
 from eurolm.corpus.duplicates.keys import (
     ROWS_PER_PART,
@@ -136,11 +136,11 @@ class NearTask:
     order: Ints
     heldout: Mask
     earlier: Mask
-    shingles: tuple[ShingleFile, ...]
+    shingles: tuple[Path, ...]
 
 
 def near_duplicates_of(
-    search: Search, among: Mask, heldout: Mask, load_shingles: Callable[[Ints], list[ShingleFile]]
+    search: Search, among: Mask, heldout: Mask, load_shingles: Callable[[Ints], list[Path]]
 ) -> tuple[Ints, Ints, np.ndarray[tuple[int], np.dtype[np.float64]]]:
     """(row, the kept row it is like, their similarity). `load_shingles` writes the sets of the rows it is given."""
     wide, narrow = band_columns(search.settings)

@@ -5,7 +5,7 @@ An empty list is an error: it matches nothing, which is what a wrong path or a f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from eurolm.corpus.sources.streams import BYTE_ORDER_MARK, TOO_LONG, lines
@@ -32,6 +32,15 @@ def entries(path: Path, setting: str) -> Iterator[tuple[str, str]]:
             f"{path}, named under {setting}, has no entry in its {number:,} lines and would match nothing. "
             "Write the list again, or take the file out of the config."
         )
+
+
+def stamps(paths: Sequence[Path]) -> tuple[tuple[Path, int, int], ...]:
+    """What tells files as they are now from what they were: path, size, time of change. A missing file is all zeros.
+
+    Workers keep a list they have read under this key, because a large one must not travel with every shard.
+    """
+    found = [(path, path.stat()) if path.is_file() else (path, None) for path in paths]
+    return tuple((path, stat.st_size, stat.st_mtime_ns) if stat else (path, 0, 0) for path, stat in found)
 
 
 def _text(line: bytes | None, place: str, setting: str) -> str:
