@@ -31,7 +31,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
     try:
         config = Config.model_validate(composed.tree)
     except ValidationError as error:
-        lines = [_explain_error(detail, composed) for detail in error.errors(include_url=False)]
+        lines = [explain_error(detail, composed, Config) for detail in error.errors(include_url=False)]
         raise ConfigError("\n".join(lines)) from None
     return LoadedConfig(config, path.resolve(), composed.origins)
 
@@ -66,23 +66,25 @@ def derived(config: Config) -> dict[str, int]:
     return {"train.steps": steps, "train.tokens": tokens}
 
 
-def _explain_error(detail: ErrorDetails, composed: Composed) -> str:
+def explain_error(detail: ErrorDetails, composed: Composed, root: type[BaseModel]) -> str:
+    """One mistake in a file of shape `root` as a sentence: key, value, rule, file and line."""
     location = [str(part) for part in detail["loc"]]
     dotted = ".".join(location)
     where = origin(dotted, composed.origins)
     if detail["type"] == "extra_forbidden":
-        return f"{dotted} is not a known key.{_nearest(location)} ({where})"
+        return f"{dotted} is not a known key.{_nearest(location, root)} ({where})"
     if detail["type"] == "missing":
-        return f"{dotted} is missing: {_described(location)} ({where if where != 'default' else 'not set anywhere'})"
-    return f"{dotted} = {detail['input']!r}: {_lower_first(detail['msg'])}. {_described(location)} ({where})"
+        place = where if where != "default" else "not set anywhere"
+        return f"{dotted} is missing: {_described(location, root)} ({place})"
+    return f"{dotted} = {detail['input']!r}: {_lower_first(detail['msg'])}. {_described(location, root)} ({where})"
 
 
 def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _nearest(location: list[str]) -> str:
-    model = _model_at(location[:-1])
+def _nearest(location: list[str], root: type[BaseModel]) -> str:
+    model = _model_at(location[:-1], root)
     if model is None:
         return ""
     known = [field.alias or name for name, field in model.model_fields.items()]
@@ -90,8 +92,8 @@ def _nearest(location: list[str]) -> str:
     return f" Nearest: {'.'.join([*location[:-1], close[0]])}." if close else f" Known here: {', '.join(known)}."
 
 
-def _described(location: list[str]) -> str:
-    model = _model_at(location[:-1])
+def _described(location: list[str], root: type[BaseModel]) -> str:
+    model = _model_at(location[:-1], root)
     if model is None:
         return ""
     for name, field in model.model_fields.items():
@@ -100,9 +102,9 @@ def _described(location: list[str]) -> str:
     return ""
 
 
-def _model_at(location: list[str]) -> type[BaseModel] | None:
+def _model_at(location: list[str], root: type[BaseModel]) -> type[BaseModel] | None:
     """The section class that the keys `location` lead to, or null when they lead elsewhere."""
-    model: type[BaseModel] | None = Config
+    model: type[BaseModel] | None = root
     for key in location:
         if model is None:
             return None

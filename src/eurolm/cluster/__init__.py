@@ -1,0 +1,1 @@
+"""Machines one submits jobs to: profiles, plan, preflight, rendering, submission, status."""
