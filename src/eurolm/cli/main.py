@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "tokenizer": ("eurolm.cli.tokenizer", "tokenizer", "Score tokenizers; extend one."),
     "tokens": ("eurolm.cli.tokens", "tokens", "Show, decode and verify token shards."),
     "which": ("eurolm.cli.which", "which", "List the documents of a training step."),
+    "cluster": ("eurolm.cli.cluster", "cluster", "Show a machine profile."),
     "config": ("eurolm.cli.config", "config", "Explain a config, or print its JSON Schema."),
 }
 ERROR_LABEL = click.style("error:", fg="red", bold=True)

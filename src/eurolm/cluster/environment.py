@@ -8,7 +8,7 @@ from eurolm.cluster.facts import Fact, Facts
 
 
 class Variable(Fact):
-    """One environment variable of a job. `reason` and `source` are mandatory: nothing is set because somebody had it."""
+    """An environment variable of a job. `reason` and `source` are mandatory: nothing is set because others do."""
 
     value: str | None
     """Value, or null when the variable must not be set. May hold `{job_id}`, `{node_dir}` (node-local directory of

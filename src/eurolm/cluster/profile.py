@@ -10,7 +10,7 @@ import difflib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from eurolm.cluster.environment import Container, Software, Trap, Variable
 from eurolm.cluster.facts import Fact, Facts
@@ -200,7 +200,7 @@ class Slurm(Facts):
 class ClusterProfile(Fact):
     """A machine."""
 
-    extends: list[str] = []
+    extends: list[str] = Field(default=[])
     """Profiles this one builds on."""
     name: str
     """Name on the command line."""
@@ -225,7 +225,7 @@ class ClusterProfile(Fact):
     """Environment of a job."""
     traps: list[Trap]
     """Library versions known to fail here."""
-    unknown: dict[str, str] = {}
+    unknown: dict[str, str] = Field(default={})
     """Why `container` is null."""
 
     def queue(self, partition: str | None, qos: str | None = None, purpose: Purpose = "train") -> tuple[str, Queue]:
@@ -256,9 +256,7 @@ def load_profile(name: str | Path) -> ClusterProfile:
         if not place.is_file():
             close = difflib.get_close_matches(str(name), profile_names(), n=1)
             hint = f"Nearest: {close[0]}." if close else f"Shipped: {', '.join(profile_names())}."
-            raise ConfigError(
-                f"cluster {str(name)!r} is not a shipped profile. {hint} Or give a YAML file of your own."
-            )
+            raise ConfigError(f"cluster {str(name)!r} is not a shipped profile. {hint} Or give a YAML file.")
     composed = compose(place, ())
     try:
         return ClusterProfile.model_validate(composed.tree)
