@@ -49,21 +49,9 @@ def test_count_from_config_json_is_that_of_the_model(family: str, options: dict,
     layers = {name: value for name, value in named.items() if ".layers." in name}
     assert counted.matrices == sum(value.numel() for value in layers.values() if value.dim() == 2)
     assert counted.vectors == sum(value.numel() for value in layers.values() if value.dim() == 1)
-    assert (
-        shape.local_layers == sum(kind == "sliding_attention" for kind in getattr(settings, "layer_types", None) or [])
-        or family == "mistral"
-    )  # which has no list: all layers or none
-
-
-@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "qwen3", "gemma3_text", "olmo2"])
-@pytest.mark.parametrize("tie", [True, False])
-def test_count_of_a_section_is_that_of_the_built_model(family: str, tie: bool) -> None:
-    from eurolm.model.build import build_model
-
-    config = ModelConfig(family=family, hidden_size=64, layers=7, attention_heads=4, key_value_heads=2,
-                         intermediate_size=96, tie_embeddings=tie, head_size=24)  # fmt: skip
-    model = build_model(config, 300, 0)
-    assert parameters(config, 300).total == sum(value.numel() for value in model.parameters())
+    kinds = getattr(settings, "layer_types", None) or []
+    if family != "mistral":  # which has no list: all layers or none
+        assert shape.local_layers == kinds.count("sliding_attention")
 
 
 def test_published_models_have_their_published_sizes() -> None:
@@ -91,12 +79,12 @@ def test_a_larger_tokenizer_enlarges_the_embedding(tmp_path: Path) -> None:
 
 def test_unknown_families_and_impossible_sizes_are_refused(tmp_path: Path) -> None:
     AutoConfig.for_model("gpt2").save_pretrained(tmp_path)
-    with pytest.raises(ConfigError, match="gpt2.*none of llama"):
+    with pytest.raises(ConfigError, match=r"gpt2.*none of llama"):
         read_shape(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match=r"config\.json"):
         read_shape(tmp_path)
-    with pytest.raises(ConfigError, match="set model.head_size"):
+    with pytest.raises(ConfigError, match=r"set model\.head_size"):
         check_shape(ModelConfig(hidden_size=100, attention_heads=3, key_value_heads=1))
     with pytest.raises(ConfigError, match="head_size = 9 is odd"):
         check_shape(ModelConfig(hidden_size=100, attention_heads=3, key_value_heads=1, head_size=9))
