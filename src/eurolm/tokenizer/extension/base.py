@@ -94,8 +94,8 @@ class Base:
             "model": {"type": "BPE", "vocab": {}, "merges": []},
             "added_tokens": [],
             "post_processor": None,
-            "normalizer": _unprefixed(self.state.get("normalizer")),
-            "pre_tokenizer": _unprefixed(self.state.get("pre_tokenizer")),
+            "normalizer": unprefixed(self.state.get("normalizer")),
+            "pre_tokenizer": unprefixed(self.state.get("pre_tokenizer")),
         }
         return Tokenizer.from_str(json.dumps(state))
 
@@ -199,13 +199,13 @@ def _flat(step: Any) -> Iterator[dict[str, Any]]:
             yield from _flat(one)
 
 
-def _unprefixed(step: Any) -> Any:
+def unprefixed(step: Any) -> Any:
     """The same step without what it puts before a text; null for a step that does nothing else."""
     if not step:
         return None
     for key in ("normalizers", "pretokenizers"):
         if key in step:
-            return {**step, key: [inner for inner in map(_unprefixed, step[key]) if inner]}
+            return {**step, key: [inner for inner in map(unprefixed, step[key]) if inner]}
     if step["type"] == "Prepend":
         return None
     if step["type"] == "Metaspace":

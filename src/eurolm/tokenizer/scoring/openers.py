@@ -13,7 +13,7 @@ from typing import Any
 
 from eurolm.artifacts.hashing import sha256_file
 from eurolm.errors import InputError, MachineError
-from eurolm.tokenizer.alphabet import BYTE_TOKEN, SPACE, byte_alphabet, metaspace_bytes
+from eurolm.tokenizer.alphabet import BYTE_TOKEN, byte_level_bytes, metaspace_bytes, spelling
 from eurolm.tokenizer.load import as_text_only, read_tokenizer
 
 PATTERNS = {
@@ -47,18 +47,18 @@ def huggingface(path: Path) -> Opened:
     """A `tokenizer.json`. Raises InputError for one whose tokens do not spell text (WordPiece, no decoder)."""
     tokenizer = as_text_only(read_tokenizer(path))
     described = json.loads(tokenizer.to_str())
-    spelling = _spelling(described.get("decoder"), path)
+    spelled = spelling(described.get("decoder"), path)
     added = {number: token.content for number, token in tokenizer.get_added_tokens_decoder().items()}
     vocabulary = tokenizer.get_vocab()
     pieces: list[bytes | None] = [None] * (max(vocabulary.values(), default=-1) + 1)
     for token, number in vocabulary.items():
-        pieces[number] = token.encode() if number in added else spelling(token)
+        pieces[number] = token.encode() if number in added else spelled(token)
     unknown = tokenizer.token_to_id(described["model"].get("unk_token") or "")
     if unknown is None and described["model"]["type"] == "Unigram":
         unknown = described["model"].get("unk_id")
     if unknown is not None:
         pieces[unknown] = None
-    byte_level = spelling is _byte_level
+    byte_level = spelled is byte_level_bytes
     fallback = (
         _partial_characters(pieces)
         if byte_level
@@ -148,26 +148,6 @@ def _tiktoken(path: Path, ranks: dict[bytes, int], pattern: str, special: int) -
         return [[number + special for number in ids] for ids in found] if special else found
 
     return Opened("tiktoken", encode, pieces, _partial_characters(pieces), frozenset())
-
-
-def _spelling(decoder: Any, path: Path) -> Callable[[str], bytes]:
-    """How tokens of a `tokenizer.json` are spelled, told from its decoder."""
-    steps = (decoder or {}).get("decoders") or ([decoder] if decoder else [])
-    kinds = {step["type"] for step in steps}
-    if "ByteLevel" in kinds:
-        return _byte_level
-    if "Metaspace" in kinds or any(step.get("pattern") == {"String": SPACE} for step in steps):
-        return metaspace_bytes
-    raise InputError(
-        f"{path}: its decoder ({', '.join(sorted(kinds)) or 'none'}) is neither byte-level nor metaspace, so its "
-        "tokens do not spell the text they were made from and its figures would not compare."
-    )
-
-
-def _byte_level(token: str) -> bytes:
-    alphabet = byte_alphabet()
-    known = all(character in alphabet for character in token)
-    return bytes(alphabet[character] for character in token) if known else token.encode()
 
 
 def _partial_characters(pieces: list[bytes | None]) -> frozenset[int]:
