@@ -10,8 +10,9 @@ import pytest
 from tests.scoring.test_bits_per_byte import naive_bits
 
 from eurolm.errors import InputError
-from eurolm.scoring import continuations
-from eurolm.scoring.continuations import score_pairs, shared_prefix
+from eurolm.scoring import traits
+from eurolm.scoring.continuations import score_pairs
+from eurolm.scoring.trees import shared_prefix
 from eurolm.tasks.items import items
 from eurolm.tasks.load import load_task
 from eurolm.tokenizer.load import LoadedTokenizer
@@ -26,14 +27,12 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("batch_tokens", "kernels"), [(1, ("sdpa",)), (700, ("sdpa",)), (100_000, ("sdpa",)), (700, ())]
-)
+@pytest.mark.parametrize(("batch_tokens", "kernel"), [(1, "sdpa"), (700, "sdpa"), (100_000, "sdpa"), (700, "none")])
 def test_sides_score_as_they_do_alone(
-    model: Any, tokenizer: LoadedTokenizer, batch_tokens: int, kernels: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    model: Any, tokenizer: LoadedTokenizer, batch_tokens: int, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In one row, and in two where the attention kernel takes no mask."""
-    monkeypatch.setattr(continuations, "MASKED_ATTENTION", kernels)
+    monkeypatch.setattr(traits, "MASKED_ATTENTION", kernel)
     shares: list[float] = []
     found = score_pairs(model, tokenizer, PAIRS, batch_tokens, shares.append)
     assert sum(shares) == pytest.approx(1.0)
@@ -59,7 +58,7 @@ def test_shared_prefix() -> None:
 
 
 def test_a_text_beyond_the_context_is_refused(model: Any, tokenizer: LoadedTokenizer) -> None:
-    with pytest.raises(InputError, match="has no tokens"):
+    with pytest.raises(InputError, match="has no token of its own"):
         score_pairs(model, tokenizer, [("a", "")], 64)
     with pytest.raises(InputError, match="is longer than the model's context of 256 tokens"):
         score_pairs(model, tokenizer, [("a", "ļoti " * 300)], 64)

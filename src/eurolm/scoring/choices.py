@@ -1,8 +1,25 @@
-"""What a model makes of continuations of contexts: requests, scores, and scores that are not numbers."""
+"""What a model makes of continuations of contexts: requests, scores, and scores that are not numbers.
+
+Conventions are lm-evaluation-harness's (scoring/encoding.py), so that the same weights and items give the same scores.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eurolm.scoring.batch_size import automatic_batch_tokens
+from eurolm.scoring.encoding import Opening, context_limit, encode_requests
+from eurolm.scoring.ranks import ALONE, Ranks
+from eurolm.scoring.traits import examine
+from eurolm.scoring.trees import TokenText, tree_rows, tree_scores
+
+if TYPE_CHECKING:
+    from eurolm.tokenizer.load import LoadedTokenizer
 
 
 @dataclass(frozen=True)
@@ -49,3 +66,50 @@ class Generated:
 
 
 Score = ContinuationScore | NonFiniteScore
+
+
+def score_continuations(
+    model: Any,
+    tokenizer: LoadedTokenizer,
+    requests: Sequence[Continuation],
+    *,
+    batch_tokens: int | None = None,
+    opens: Opening | None = None,
+    special: bool = False,
+    workers: int = 1,
+    ranks: Ranks = ALONE,
+    advance: Callable[[float], None] | None = None,
+) -> list[Score]:
+    """The score of each request, in order, on every rank; what requests have in common runs through the model once.
+
+    `batch_tokens`: padded tokens per forward pass; null finds a size, which depends on the device. `opens`: what stands
+    before a text (null: EOD in place of an empty context, else nothing). `special` reads special tokens in the text as
+    such, for chat templates. `workers` batches run at once on each rank. `advance` is called with the share of the work
+    just done.
+
+    Raises InputError for a continuation without tokens or longer than the model's context, and for a model whose logits
+    are not those of its output head.
+    """
+    if not requests:
+        return []
+    traits = examine(model)
+    limit = context_limit(model.config)
+    texts, cut = encode_requests(tokenizer, requests, opens or Opening((), tokenizer.eod_id), special, limit)
+    longest = max(len(text.inputs) for text in texts)
+    if batch_tokens is None:
+        batch_tokens = automatic_batch_tokens(model, longest, ranks)
+    branching = traits.masks and (traits.window is None or longest <= traits.window)
+    rows = tree_rows(texts, model.config.hidden_size, branching)
+    scores = tree_scores(model, texts, rows, batch_tokens, advance, workers, ranks)
+    return [
+        _score(request, text, lost, *found)
+        for request, text, lost, found in zip(requests, texts, cut, scores, strict=True)
+    ]
+
+
+def _score(request: Continuation, text: TokenText, lost: int, logprobs: np.ndarray, greedy: np.ndarray) -> Score:
+    size = len(request.text.encode())
+    if not np.isfinite(logprobs).all():
+        return NonFiniteScore(text.scored, size, lost)
+    bits = float(logprobs.sum(dtype=np.float64) / math.log(2))
+    return ContinuationScore(bits, text.scored, size, bool(greedy.all()), lost)
