@@ -16,10 +16,17 @@ import click
 from eurolm import __version__
 from eurolm.errors import EurolmError, MachineError, StoppedError
 
-# verb → (module, command, one-line help). The help stands here so that listing verbs imports none of them.
+# verb → (module, command, one-line help). The help stands here so that listing verbs imports none of them; a verb
+# without one is for job scripts and is not listed.
 VERBS: dict[str, tuple[str, str, str]] = {
     "init": ("eurolm.cli.init", "init", "Write a config of your own."),
     "run": ("eurolm.cli.run", "run", "Run the stages of a config, here."),
+    "launch": ("eurolm.cli.launch", "launch", "Submit a run to Slurm: stages as jobs, training as a chain."),
+    "status": ("eurolm.cli.status", "status", "Show stages, jobs, progress and time left of a launched run."),
+    "logs": ("eurolm.cli.logs", "logs", "Show the last lines of a launched run's jobs."),
+    "cancel": ("eurolm.cli.cancel", "cancel", "Stop a launched run in good order."),
+    "doctor": ("eurolm.cli.doctor", "doctor", "Say why a launched run does not go on."),
+    "job": ("eurolm.cli.job", "job", ""),
     "generate": ("eurolm.cli.generate", "generate", "Continue a prompt with a run's model or a model directory."),
     "inspect": ("eurolm.cli.inspect", "inspect", "Show what a run, an artifact, a shard or a file holds."),
     "corpus": ("eurolm.cli.corpus", "corpus", "Explain what became of a document; check a corpus again."),
@@ -43,7 +50,7 @@ class LazyGroup(click.Group):
     """A click group whose commands live in modules that are imported on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return [verb for verb, (_, _, text) in VERBS.items() if text]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
@@ -54,7 +61,7 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
-            formatter.write_dl([(verb, text) for verb, (_, _, text) in VERBS.items()])
+            formatter.write_dl([(verb, text) for verb, (_, _, text) in VERBS.items() if text])
 
 
 @click.group(

@@ -32,9 +32,9 @@ class ClusterConfig(Section):
     """Training jobs in the chain; null takes the plan's estimate and one to spare. Surplus ones are cancelled."""
     exclude: Observation[list[SlurmWord]] = []
     """Nodes known to be bad. The preflight job adds those it finds."""
-    image: Observation[Path | None] = None
+    container: Observation[Path | None] = None
     """Container image; null takes the profile's."""
     environment: Observation[Path | None] = None
-    """Python environment (venv) of the jobs; null takes the one that `eurolm launch` runs in. Unused with an image."""
+    """Python environment (venv) of the jobs; null takes the one that `eurolm launch` runs in. Unused in a container."""
     user_software: Observation[Path | None] = None
-    """squashfs of a venv made inside the image, bound to `/user-software`."""
+    """squashfs of a venv made inside the container, bound to `/user-software`."""

@@ -1,0 +1,60 @@
+"""`eurolm job …`: what the script of a training job asks and tells. Hidden: people use launch, status and cancel."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from eurolm.cli.options import common
+from eurolm.console import Reporter
+
+
+@click.group()
+def job() -> None:
+    """Parts of a training job."""
+
+
+@job.command()
+@click.argument("config_file", metavar="CONFIG", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1)
+@common
+def prepare(config_file: Path, overrides: tuple[str, ...], reporter: Reporter) -> None:
+    """Do what comes before the ranks; print the path of their specification, or nothing when training is finished."""
+    from eurolm.config.load import load_config
+    from eurolm.pipeline import prepare_training
+
+    spec = prepare_training(load_config(config_file, overrides), reporter)
+    if spec is not None:
+        click.echo(spec)
+
+
+@job.command()
+@click.argument("config_file", metavar="CONFIG", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1)
+@click.option("--spec", required=True, type=click.Path(path_type=Path), help="What `prepare` printed.")
+@common
+def conclude(config_file: Path, overrides: tuple[str, ...], spec: Path, reporter: Reporter) -> None:
+    """Read the ranks' verdict; the exit code is the job's."""
+    from eurolm.config.load import load_config
+    from eurolm.pipeline import conclude_training
+
+    conclude_training(load_config(config_file, overrides), spec, reporter)
+
+
+@job.command()
+@click.argument("code", type=int)
+@click.argument("config_file", metavar="CONFIG", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1)
+@common
+def after(code: int, config_file: Path, overrides: tuple[str, ...], reporter: Reporter) -> None:
+    """Print what the batch shell does with the other jobs, one action a line, after this one ended with CODE."""
+    from eurolm.cluster.ending import actions_after
+    from eurolm.config.load import load_config
+
+    config = load_config(config_file, overrides).config
+    for action in actions_after(
+        config.run.workspace.resolve() / "runs" / config.name, os.environ["SLURM_JOB_ID"], code
+    ):
+        click.echo(action)

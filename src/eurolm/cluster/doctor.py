@@ -1,0 +1,140 @@
+"""`eurolm doctor`: why a run does not go on, in one screen: the job that failed first, its last words, what they mean."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from eurolm.cluster.chain import is_training
+from eurolm.cluster.logs import job_log, last_lines, rank_logs
+from eurolm.cluster.scheduler import JobState
+from eurolm.cluster.status import Status
+
+READ_LINES, SHOWN_LINES = 400, 12
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A text in a log that tells more than it says."""
+
+    pattern: str
+    meaning: str
+    remedy: str
+
+
+# Sources: facts of the sites' own guides, named in the machine profiles where a variable or an image is the cure.
+SIGNS = (
+    Sign(r"Cassini Event Queue overflow", "the network card's event queue is too short for this job",
+         "raise FI_CXI_DEFAULT_CQ_SIZE in a profile of your own (LumiOpen used 262144)"),
+    Sign(r"[Dd]isk quota exceeded|EDQUOT", "a storage area is full, or has too many files",
+         "see where it wrote; caches belong in the workspace, never in $HOME"),
+    Sign(r"No space left on device", "a disk is full; on nodes without one, /tmp is memory",
+         "free the workspace, or ask for more memory"),
+    Sign(r"oom-kill|Out Of Memory|oom_kill", "the node's memory ran out",
+         "lower train.micro_batch_rows or the workers of the stage, or take more nodes"),
+    Sign(r"(HIP|CUDA) out of memory|OutOfMemoryError", "the memory of a device ran out",
+         "lower train.micro_batch_rows, raise train.zero_stage or train.activation_checkpointing; see eurolm plan"),
+    Sign(r"DUE TO TIME LIMIT", "the job ran into its time limit without stopping in time",
+         "the last checkpoint counts; shorten train.save_every_minutes if it is old"),
+    Sign(r"[Nn]ode failure on|NODE_FAIL|DUE TO NODE FAILURE", "a node died", "nothing: the job starts again and resumes"),
+    Sign(r"Invalid account or account/partition|Invalid qos|Invalid partition", "Slurm knows no such account, QOS or partition",
+         "check cluster.account, cluster.partition and cluster.qos"),
+    Sign(r"(Name or service not known|Temporary failure in name resolution)", "a node could not find the first node by name",
+         "the job script takes it from scontrol; look for a proxy or a resolver problem of the site"),
+    Sign(r"No module named '?eurolm", "the job's Python has no eurolm",
+         "set cluster.environment (bare) or cluster.user_software (container); see docs/lumi.md"),
+    Sign(r"(singularity|apptainer).*(command not found|not found)|could not open image|No such file.*\.sif",
+         "the container cannot be started", "check cluster.container and the profile's modules"),
+    Sign(r"NCCL WARN.*(timeout|unhandled)|Watchdog caught collective|ncclSystemError", "a collective hung or failed",
+         "a sick node or the network: run the preflight job again, and exclude the node it names"),
+    Sign(r"Lmod has detected|ModuleCmd.*ERROR|Unable to locate a modulefile", "a module of the profile does not exist any more",
+         "sites rename them after maintenance: set them in a profile of your own"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong."""
+
+    job: str
+    what: str
+    log: Path | None
+    words: list[str]
+    signs: list[Sign]
+
+
+def examine(found: Status) -> list[Finding]:
+    """What is wrong, first cause first: jobs that failed, then jobs that can never start."""
+    findings = [_failed(found, name) for name in found.failed]
+    for name, job in found.jobs.items():
+        if job.reason == "DependencyNeverSatisfied":
+            findings.append(Finding(name, "waits for a job that will never succeed", None, [], []))
+    return findings
+
+
+def shown(found: Status, findings: list[Finding]) -> list[str]:
+    """The screen."""
+    if not findings:
+        waiting = [f"{name} ({job.reason})" for name, job in found.jobs.items() if job.state == "PENDING"]
+        lines = [f"{found.name}: no job failed."]
+        if found.launch.cancelled:
+            lines.append("The run was cancelled; `eurolm launch` goes on where it was.")
+        return lines + ([f"Waiting: {', '.join(waiting)}"] if waiting else [])
+    lines: list[str] = []
+    for finding in findings[:2]:
+        lines += [f"{finding.job} {finding.what}", *(f"    {word}" for word in finding.words)]
+        lines += [line for sign in finding.signs for line in (f"  → {sign.meaning}", f"    remedy: {sign.remedy}")]
+        if finding.log is not None:
+            lines.append(f"  whole log: {finding.log}")
+        lines.append("")
+    if len(findings) > 2:
+        lines.append(f"and {', '.join(finding.job for finding in findings[2:])} after that")
+    cancelled = [name for name, job in found.jobs.items() if job.state == "CANCELLED"]
+    if cancelled:
+        lines.append(f"cancelled because of it: {', '.join(cancelled)}")
+    if not any(job.active for job in found.jobs.values()):
+        lines.append("Nothing is running. Mend the cause, then give the same `eurolm launch` again.")
+    return lines
+
+
+def _failed(found: Status, name: str) -> Finding:
+    job = found.jobs[name]
+    log = job_log(found.launch, name)
+    ranks = rank_logs(found.launch, job.job) if is_training(name) else []
+    # The job's own log names the cause where eurolm could; a crash is told by the rank that wrote last.
+    texts = [last_lines(path, READ_LINES) for path in (log, *ranks[:4])]
+    words = _words(texts[0]) + (_words(texts[1], 6) if job.exit_code.startswith("14:") and ranks else [])
+    whole = "\n".join(line for text in texts for line in text)
+    signs = [sign for sign in SIGNS if re.search(sign.pattern, whole)]
+    return Finding(name, _how(found.launch.run_dir, job), log if log.exists() else None, words, signs)
+
+
+def _how(run_dir: Path, job: JobState) -> str:
+    code = job.exit_code.split(":")[0]
+    meaning = {
+        "2": "bad config or input", "11": "the receipt of a checkpoint failed", "12": "numerics",
+        "13": "a hang", "14": "the environment failed",
+    }.get(code)  # fmt: skip
+    said = _verdict(run_dir, job)
+    text = f"(job {job.job} on {job.nodes or 'no node'}) {job.state.lower()}"
+    text += f", exit {code}" + (f": {meaning}" if meaning else "") if code not in ("", "0") else ""
+    return f"{text}. {said}" if said else text
+
+
+def _verdict(run_dir: Path, job: JobState) -> str:
+    """What the ranks said of their end; empty where they could not."""
+    verdicts = sorted(run_dir.glob(f"verdict-{job.job}-*.json"), key=lambda path: path.stat().st_mtime_ns)
+    try:
+        return str(json.loads(verdicts[-1].read_bytes())["message"]) if verdicts else ""
+    except (ValueError, KeyError, OSError):
+        return ""
+
+
+def _words(lines: list[str], count: int = SHOWN_LINES) -> list[str]:
+    """The error and what stands around it, else the last lines; without the noise of a progress display."""
+    lines = [line[:200] for line in lines if line.strip()]
+    errors = [i for i, line in enumerate(lines) if re.match(r"\s*(error:|stopped:|Traceback|slurmstepd: error)", line)]
+    start = max(0, errors[-1] - 2) if errors else max(0, len(lines) - count)
+    return lines[start : start + count]

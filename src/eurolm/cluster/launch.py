@@ -1,0 +1,60 @@
+"""`eurolm launch` without its command line: config → order → jobs and scripts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from eurolm.cluster.chain import PlannedJob, chain
+from eurolm.cluster.jobs import KINDS, options, queue_of
+from eurolm.cluster.profile import load_profile
+from eurolm.cluster.render import Order, render_all, with_ranks
+from eurolm.config.load import load_config
+from eurolm.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run ready to be submitted."""
+
+    order: Order
+    jobs: list[PlannedJob]
+    scripts: dict[str, str]
+
+
+def prepare(config_file: Path, overrides: tuple[str, ...], cluster: str | None, workdir: Path) -> Prepared:
+    """Everything but submitting. Raises ConfigError for a machine without Slurm and for what its profile refuses."""
+    if cluster is not None:
+        overrides = (*overrides, f"cluster.name={cluster}")
+    config = load_config(config_file, overrides).config
+    profile = load_profile(_profile_place(config.cluster.name, config_file))
+    if not profile.slurm.present:
+        raise ConfigError(
+            f"cluster.name = {config.cluster.name}: {profile.title} has no Slurm. Name a cluster (--cluster lumi-g), "
+            f"or run it here: eurolm run {config_file}."
+        )
+    overrides = with_ranks(overrides, config, profile)
+    loaded = load_config(config_file, overrides)
+    order = Order(loaded.config, profile, loaded.path, overrides, workdir)
+    jobs = chain(KINDS, loaded.config.cluster.training_jobs or 1)
+    return Prepared(order, jobs, render_all(order))
+
+
+def table(prepared: Prepared) -> list[str]:
+    """The jobs for people: what each asks for and waits for."""
+    order = prepared.order
+    lines = [f"{'job':<12} {'partition':<18} {'nodes':>5}  {'time':<11} waits for"]
+    for job in prepared.jobs:
+        asked = dict(option.partition("=")[::2] for option in options(job.kind, order.config, order.profile))
+        queue = queue_of(job.kind, order.config, order.profile)
+        partition = f"{queue.partition}/{queue.qos}" if queue.qos else queue.partition
+        waits = [*job.after_success, *(f"{name} (any end)" for name in job.after_end)]
+        lines.append(
+            f"{job.name:<12} {partition:<18} {asked['nodes']:>5}  {asked['time']:<11} {', '.join(waits)}".rstrip()
+        )
+    return lines
+
+
+def _profile_place(name: str, config_file: Path) -> str | Path:
+    """A shipped profile's name as it is; a file relative to the config."""
+    return config_file.resolve().parent / name if name.endswith((".yaml", ".yml")) else name
