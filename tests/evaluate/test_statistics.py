@@ -89,7 +89,7 @@ def scored(good: float, bad: float, good_bytes: int, bad_bytes: int, more: int =
 
 def test_pair_figures_by_hand() -> None:
     task = load_task("scala-lv")
-    found = [Item(str(place), "g", "b", str(place)) for place in range(5)]
+    found = [Item(str(place), str(place), choices=("g", "b"), gold=0) for place in range(5)]
     own = [
         scored(-10, -12, 20, 20, 1),  # right, and one token fewer
         scored(-10, -9, 20, 20),  # wrong

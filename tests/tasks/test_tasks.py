@@ -1,81 +1,118 @@
-"""Tasks: what is carried is whole and says where it comes from; damaged tasks are refused with file and line."""
+"""Carried tasks are whole, say where they come from and state the baselines of their items."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 import zstandard
+from tests.tasks.making import KINDS, lines, make_task
 
 from eurolm.config.shipped import package_file
-from eurolm.errors import ConfigError, InputError
-from eurolm.tasks.items import Item, items
-from eurolm.tasks.load import Task, load_task, read_task, task_names
+from eurolm.errors import ConfigError
+from eurolm.tasks.baselines import baselines
+from eurolm.tasks.description import WITHOUT_PROMPT
+from eurolm.tasks.items import items
+from eurolm.tasks.load import fetched_names, load_task, read_task, task_names, with_items
+from eurolm.tasks.prompts import prompts
 
-DESCRIPTION = """
-name: mine
-kind: minimal_pairs
-language: lv
-items: {items}
-fields: {{id: id, good: good, bad: bad, cluster: doc}}
-written: native
-made_by: by hand
-license: CC0-1.0
-origins: [{{source: "https://example.org", commit: abc, license: CC0-1.0}}]
-citations: ["nobody"]
-baselines: {{uniform: 0.5, shortest: 0.5}}
-reviewed_by: null
-"""
-GOOD_LINE = {"id": "1", "doc": "d", "good": "labs teikums", "bad": "slikts teikums"}
-
-
-def make_task(directory: Path, content: bytes, name: str = "mine.jsonl") -> Task:
-    (directory / name).write_bytes(content)
-    (directory / "mine.yaml").write_text(DESCRIPTION.format(items=name))
-    return read_task(directory / "mine.yaml")
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "eval"
+ORIGINS = package_file("tasks/items/ORIGINS.md")
+COLLECTED = {
+    "lv/mmlu.jsonl.zst": "mmlu-lv", "lv/copa.jsonl": "copa-lv", "lv/scala.jsonl": "scala-lv",
+    "lv/fullstack_ner.jsonl": "fullstack-ner-lv", "lv/multileg_ner.jsonl": "multileg-ner-lv",
+    "lv/sib200.jsonl": "sib200-lv", "lv/unimorph_derivation.jsonl": "derivation-lv",
+    "lv/tatoeba_en_lv.jsonl": "tatoeba-en-lv", "et/xcopa.jsonl": "xcopa-et",
+    "et/inflection_swap.jsonl": "inflection-swap-et", "et/estgec_l2.jsonl": "estgec-et",
+    "et/cefr_level.jsonl": "cefr-et", "et/estner_v1.jsonl": "estner-v1-et", "et/estner_new.jsonl": "estner-new-et",
+    "et/multileg_ner.jsonl": "multileg-ner-et", "et/sib200.jsonl": "sib200-et",
+    "et/unimorph_inflection.jsonl.zst": "inflection-et", "et/tatoeba_en_et.jsonl": "tatoeba-en-et",
+    "multi/flores101_devtest.jsonl": "flores-lv", "multi/ntrex128.jsonl": "ntrex-et",
+}  # fmt: skip
 
 
-def lines(*records: object) -> bytes:
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
+def decompressed(path: Path) -> bytes:
+    data = path.read_bytes()
+    return zstandard.ZstdDecompressor().decompressobj().decompress(data) if path.suffix == ".zst" else data
 
 
-def test_two_tasks_are_carried() -> None:
-    assert task_names() == ["inflection-swap-et", "scala-lv"]
+@pytest.mark.parametrize("name", task_names())
+def test_a_carried_task_states_what_its_items_give(name: str) -> None:
+    task = load_task(name)
+    found = items(task)
+    computed = baselines(task, found).model_dump()
+    assert {key: value and pytest.approx(value, abs=5e-4) for key, value in computed.items()} == (
+        task.baselines.model_dump()
+    )
+    assert all(origin.commit in ORIGINS.read_text() for origin in task.origins)
+    assert len({item.id for item in found}) == len(found)
+    assert task.reviewed_by is None
+    if task.kind not in WITHOUT_PROMPT:
+        assert len(task.templates) >= 2
+    longest = 0
+    for template in task.templates or [""]:
+        for prompt in prompts(task, found, template):
+            ends = [len(text.encode()) for text in (*prompt.choices, *prompt.references)]
+            longest = max(longest, len(prompt.context.encode()) + max(ends))
+    assert longest == task.context_bytes
+
+
+@pytest.mark.parametrize("path", sorted(COLLECTED))
+def test_carried_items_are_the_collected_ones(path: str) -> None:
+    if not SHARED.is_dir():
+        pytest.skip("the collected data is not beside this checkout")
+    carried = load_task(COLLECTED[path]).items_path
+    records, collected = (map(json.loads, decompressed(file).splitlines()) for file in (carried, SHARED / path))
+    assert list(records) == list(collected)
+
+
+def test_the_origins_table_has_hash_and_tasks_of_every_file() -> None:
+    rows = [line for line in ORIGINS.read_text().splitlines() if line.startswith("| `")]
+    files = {path.name: path for path in ORIGINS.parent.glob("*.zst")}
+    assert len(rows) == len(files)
+    using: dict[str, list[str]] = {}
+    for name in task_names():
+        using.setdefault(load_task(name).items_path.name, []).append(name)
+    for row in rows:
+        name = row.split("`")[1]
+        assert hashlib.sha256(decompressed(files[name])).hexdigest() in row
+        records = decompressed(files[name]).splitlines()
+        assert f" {len(records):,} |" in row
+        assert all(task in row for task in using[name])
+        assert load_task(using[name][0]).license in row
 
 
 @pytest.mark.parametrize(("name", "count", "equal"), [("scala-lv", 1470, 662), ("inflection-swap-et", 2131, 236)])
-def test_carried_items_are_those_the_origins_table_states(name: str, count: int, equal: int) -> None:
-    task = load_task(name)
-    found = items(task)
+def test_generated_pairs_have_clusters_and_equal_lengths_as_stated(name: str, count: int, equal: int) -> None:
+    found = items(load_task(name))
     assert len(found) == count
     assert sum(len(item.good.encode()) == len(item.bad.encode()) for item in found) == equal
-    text = package_file("tasks/items/ORIGINS.md").read_text()
-    row = next(line for line in text.splitlines() if f"`{name}.jsonl.zst`" in line)
+    row = next(line for line in ORIGINS.read_text().splitlines() if f"`{name}.jsonl.zst`" in line)
     assert f"| {count:,} | {len({item.cluster for item in found})} | {equal} |" in row
-    assert all(origin.commit in row and origin.license in row for origin in task.origins)
-    assert task.license in row
 
 
-@pytest.mark.parametrize("name", ["scala-lv", "inflection-swap-et"])
-def test_stated_shortest_baseline_is_the_computed_one(name: str) -> None:
-    task = load_task(name)
-    found = items(task)
-    sizes = [(len(item.good.encode()), len(item.bad.encode())) for item in found]
-    points = [1.0 if good < bad else 0.5 if good == bad else 0.0 for good, bad in sizes]
-    assert sum(points) / len(points) == pytest.approx(task.baselines.shortest, abs=5e-4)
-    assert task.baselines.uniform == 0.5
+def test_every_collected_item_file_has_a_task() -> None:
+    if not SHARED.is_dir():
+        pytest.skip("the collected data is not beside this checkout")
+    assert {str(path.relative_to(SHARED)) for path in SHARED.glob("*/*.jsonl*")} == set(COLLECTED)
+    assert set(COLLECTED.values()) <= set(task_names())
 
 
-def test_items_are_the_shared_ones() -> None:
-    shared = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "eval"
-    if not shared.is_dir():
-        pytest.skip("the shared data is not beside this checkout")
-    for name, path in (("scala-lv", "lv/scala.jsonl"), ("inflection-swap-et", "et/inflection_swap.jsonl")):
-        records = [json.loads(line) for line in (shared / path).read_text().splitlines()]
-        assert items(load_task(name)) == [
-            Item(record["id"], record["good"], record["bad"], record["doc"]) for record in records
-        ]
+def test_items_of_another_file_take_the_place_of_the_carried_ones(tmp_path: Path) -> None:
+    record = {
+        "id": "x",
+        "premise": "Lija.",
+        "choice1": "Slapjš.",
+        "choice2": "Sauss.",
+        "question": "effect",
+        "label": 0,
+    }
+    (tmp_path / "mine.jsonl").write_bytes(lines(record))
+    task = with_items(load_task("copa-lv"), tmp_path / "mine.jsonl")
+    assert [item.id for item in items(task)] == ["x"]
+    assert prompts(task, items(task))[0].context == "Lija, tāpēc"
 
 
 def test_unknown_task_names_the_nearest() -> None:
@@ -83,44 +120,10 @@ def test_unknown_task_names_the_nearest() -> None:
         load_task("scala-vl")
 
 
-def test_own_items_are_read_plain_and_compressed(tmp_path: Path) -> None:
-    content = lines(GOOD_LINE, {**GOOD_LINE, "id": "2", "doc": None})
-    plain = items(make_task(tmp_path, content))
-    assert plain == [Item("1", "labs teikums", "slikts teikums", "d"), Item("2", "labs teikums", "slikts teikums", "2")]
-    assert items(make_task(tmp_path, zstandard.compress(content), "mine.jsonl.zst")) == plain
-
-
-@pytest.mark.parametrize(
-    ("records", "said"),
-    [
-        ([{**GOOD_LINE, "good": ""}], "mine.jsonl:1: field 'good' .* non-empty string, not ''"),
-        ([{"id": "1", "good": "a"}], "mine.jsonl:1: field 'bad' .* not None"),
-        ([{**GOOD_LINE, "id": 7}], "mine.jsonl:1: field 'id' .* not 7"),
-        ([GOOD_LINE, GOOD_LINE], "mine.jsonl:2: id '1' was used in line 1 already"),
-        ([{**GOOD_LINE, "bad": GOOD_LINE["good"]}], "both sides of the pair are the same"),
-        (["text"], "mine.jsonl:1: a JSON object is wanted, not str"),
-        ([], "is empty"),
-    ],
-)
-def test_damaged_items_are_refused(tmp_path: Path, records: list[object], said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        items(make_task(tmp_path, lines(*records)))
-
-
-def test_broken_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"mine\.jsonl:1: not JSON"):
-        items(make_task(tmp_path, b"{half"))
-    with pytest.raises(InputError, match="is damaged"):
-        items(make_task(tmp_path, b'{"id": "\xff"}\n'))
-    whole = zstandard.compress(lines(*({**GOOD_LINE, "id": str(number)} for number in range(500))))
-    with pytest.raises(InputError, match="is damaged: the compressed file is cut short"):
-        items(make_task(tmp_path, whole[: len(whole) // 2], "mine.jsonl.zst"))
-    with pytest.raises(InputError, match="is damaged"):
-        items(make_task(tmp_path, b"not zstd at all", "mine.jsonl.zst"))
-    task = make_task(tmp_path, b"")
-    (tmp_path / "mine.jsonl").unlink()
-    with pytest.raises(InputError, match="does not exist"):
-        items(task)
+def test_names_are_of_one_kind_and_languages_stand_last() -> None:
+    assert not set(task_names()) & set(fetched_names())
+    for name in [*task_names(), *fetched_names()]:
+        assert load_task(name).name == name
 
 
 @pytest.mark.parametrize(
@@ -131,11 +134,36 @@ def test_broken_files_are_refused(tmp_path: Path) -> None:
         (("made_by:", "made_bye:"), "made_bye: Extra inputs are not permitted"),
         (("name: mine", "name: yours"), "name = 'yours' differs from the file's name"),
         (("kind:", "kind: ["), "is not a YAML mapping"),
+        (
+            ("kind: minimal_pairs", "kind: multiple_choice"),
+            "multiple_choice are choices, gold, not bad, good",
+        ),
+        (("metric: pair_accuracy", "metric: accuracy"), "metric of minimal_pairs is pair_accuracy, not accuracy"),
+        (("none: made here", ""), "source: Input should be a valid dictionary"),
     ],
 )
 def test_mistakes_in_a_description_name_the_field(tmp_path: Path, change: tuple[str, str], said: str) -> None:
-    text = DESCRIPTION.format(items="mine.jsonl").replace(*change)
-    assert text != DESCRIPTION.format(items="mine.jsonl")
-    (tmp_path / "mine.yaml").write_text(text)
+    make_task(tmp_path, "minimal_pairs", lines({"id": "1", "good": "a", "bad": "b"}))
+    text = (tmp_path / "mine.yaml").read_text()
+    assert change[0] in text
+    (tmp_path / "mine.yaml").write_text(text.replace(*change))
     with pytest.raises(ConfigError, match=said):
         read_task(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "said"),
+    [
+        ("classification", {"labels": {}}, "labels are for classification and sequence_labelling, and needed there"),
+        ("classification", {"templates": {}}, "classification has at least one template"),
+        ("generation", {"max_new_tokens": 0}, "max_new_tokens is for answers that the model writes"),
+        ("sequence_labelling", {"no_entities": None}, "no_entities is for sequence_labelling"),
+        ("multiple_choice", {"templates": {"t": {"prompt": "x"}}}, "templates.t: formulation is for multiple_choice"),
+        ("minimal_pairs", {"templates": {"t": {"prompt": "x"}}}, "minimal_pairs has no templates"),
+        ("minimal_pairs", {"source": {}}, "source: .*give one of hub, repository, none"),
+    ],
+)
+def test_parts_that_do_not_fit_the_kind_are_refused(tmp_path: Path, kind: str, changes: dict, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        make_task(tmp_path, kind, b"", **changes)
+    assert KINDS[kind]["metric"] in json.dumps(KINDS)

@@ -1,4 +1,7 @@
-"""Task descriptions: one YAML per task in `configs/evaluation/tasks`, validated; a mistake names file and field."""
+"""Task descriptions: one YAML per task in `configs/evaluation/tasks`, validated; a mistake names file and field.
+
+Tasks in the subdirectory `hub` travel without items: these are fetched from their source.
+"""
 
 from __future__ import annotations
 
@@ -6,88 +9,124 @@ import difflib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from eurolm.config.fields import Language, Name
 from eurolm.config.shipped import package_file, shipped
 from eurolm.errors import ConfigError
+from eurolm.tasks.description import (
+    BY_KIND,
+    METRICS,
+    NEEDED,
+    WITHOUT_PROMPT,
+    WRITTEN_BY_MODEL,
+    Fields,
+    Kind,
+    Metric,
+    Origin,
+    Part,
+    Source,
+    StatedBaselines,
+    Template,
+)
 
 PACKAGE = "package:"
-
-
-class Part(BaseModel):
-    """Base of the parts of a task: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Origin(Part):
-    """A public source the items were made from, pinned to a commit."""
-
-    source: str
-    commit: str
-    license: str
-
-
-class Fields(Part):
-    """Which field of an item holds what. `cluster` groups items of one document."""
-
-    id: str = "id"
-    good: str = "good"
-    bad: str = "bad"
-    cluster: str | None = None
-
-
-class StatedBaselines(Part):
-    """Accuracy over all pairs without knowing the language, as the task states it; a test recomputes `shortest`."""
-
-    uniform: float = Field(ge=0, le=1)
-    shortest: float = Field(ge=0, le=1)
 
 
 class Task(Part):
     """One evaluation task."""
 
     name: Name
-    kind: Literal["minimal_pairs"]
+    kind: Kind
     language: Language
-    items: str
-    """`package:PATH` inside eurolm, or a path relative to the YAML file; `.jsonl` or `.jsonl.zst`."""
+    """Language of the answers; of the questions too, except in translation from it."""
+    items: str | None
+    """`package:PATH` inside eurolm, or a path relative to the YAML file; `.jsonl` or `.jsonl.zst`. Null: fetched."""
+    where: dict[str, str | bool | int] = Field(default_factory=dict)
+    """Only records whose fields have these values are items."""
     fields: Fields = Fields()
+    metric: Metric
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Classification and sequence labelling: the word a model reads or writes for each label of the data."""
+    words: dict[str, str] = Field(default_factory=dict)
+    """What the filter `named` of the templates makes of codes in the data, such as tags of word forms."""
+    templates: dict[Name, Template] = Field(default_factory=dict)
+    """By name; the first is the one reported, the others show how much a score owes to the wording."""
+    no_entities: str | None = None
+    """Sequence labelling: the answer where there is nothing to find."""
+    stop: tuple[str, ...] = ("\n",)
+    max_new_tokens: int = Field(default=0, ge=0)
     written: Literal["native", "translated", "generated"]
     made_by: str
     license: str
     origins: tuple[Origin, ...] = Field(min_length=1)
+    source: Source
     citations: tuple[str, ...] = Field(min_length=1)
     baselines: StatedBaselines
+    context_bytes: int | None = Field(gt=0)
+    """UTF-8 bytes of the longest prompt with its answer, without examples: what a context must hold."""
     reviewed_by: str | None
-    """Speaker of the language who read the items; null until one has."""
+    """Speaker of the language who read items and prompts; null until one has."""
     directory: Path = Field(exclude=True)
     """Where the YAML file lies."""
 
     @property
     def items_path(self) -> Path:
-        """File of the items."""
+        """File of the items. Raises ConfigError for a task whose items are fetched."""
+        if self.items is None:
+            raise ConfigError(f"task {self.name} travels without items; fetch them first.")
         if self.items.startswith(PACKAGE):
             return package_file(self.items.removeprefix(PACKAGE))
         return self.directory / self.items
 
+    @property
+    def default_template(self) -> str:
+        """Name of the template that is reported; "" for kinds without prompts."""
+        return next(iter(self.templates), "")
+
+    @model_validator(mode="after")
+    def _parts_fit_the_kind(self) -> Task:
+        given = {name for name in BY_KIND if getattr(self.fields, name) is not None}
+        if not any(given == set(names) for names in NEEDED[self.kind]):
+            needed = " or ".join(", ".join(names) for names in NEEDED[self.kind])
+            raise ValueError(f"fields of {self.kind} are {needed}, not {', '.join(sorted(given)) or 'none'}")
+        if self.metric not in METRICS[self.kind]:
+            raise ValueError(f"metric of {self.kind} is {' or '.join(METRICS[self.kind])}, not {self.metric}")
+        if (self.kind in WITHOUT_PROMPT) == bool(self.templates):
+            raise ValueError(f"{self.kind} has {'no templates' if self.templates else 'at least one template'}")
+        if (self.kind in WRITTEN_BY_MODEL) != (self.max_new_tokens > 0):
+            raise ValueError("max_new_tokens is for answers that the model writes, and needed there")
+        if (self.kind in ("classification", "sequence_labelling")) != bool(self.labels):
+            raise ValueError("labels are for classification and sequence_labelling, and needed there")
+        if (self.kind == "sequence_labelling") != (self.no_entities is not None):
+            raise ValueError("no_entities is for sequence_labelling, and needed there")
+        for name, template in self.templates.items():
+            if (self.kind == "multiple_choice") != (template.formulation is not None):
+                raise ValueError(f"templates.{name}: formulation is for multiple_choice, and needed there")
+        return self
+
 
 def task_names() -> list[str]:
-    """Names of the tasks eurolm carries, sorted."""
+    """Names of the tasks whose items eurolm carries, sorted."""
     return sorted(path.stem for path in _directory().glob("*.yaml"))
 
 
+def fetched_names() -> list[str]:
+    """Names of the tasks whose items are fetched from their source, sorted."""
+    return sorted(path.stem for path in (_directory() / "hub").glob("*.yaml"))
+
+
 def load_task(name: str) -> Task:
-    """The task called `name`. Raises ConfigError for an unknown name."""
-    path = _directory() / f"{name}.yaml"
-    if not path.is_file():
-        near = difflib.get_close_matches(name, task_names(), n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"evaluate.tasks: {name!r} is not a task.{hint} There are: {', '.join(task_names())}.")
-    return read_task(path)
+    """The task called `name`, carried or fetched. Raises ConfigError for an unknown name."""
+    for path in (_directory() / f"{name}.yaml", _directory() / "hub" / f"{name}.yaml"):
+        if path.is_file():
+            return read_task(path)
+    known = [*task_names(), *fetched_names()]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise ConfigError(f"evaluate.tasks: {name!r} is not a task.{hint} There are: {', '.join(known)}.")
 
 
 def read_task(path: Path) -> Task:
@@ -97,7 +136,7 @@ def read_task(path: Path) -> Task:
         task = Task.model_validate({**tree, "directory": path.parent})
     except ValidationError as error:
         lines = [
-            f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}"
+            ": ".join([str(path), *filter(None, [".".join(map(str, detail["loc"]))]), detail["msg"]])
             for detail in error.errors(include_url=False)
         ]
         raise ConfigError("\n".join(lines)) from None
@@ -106,6 +145,11 @@ def read_task(path: Path) -> Task:
     if task.name != path.stem:
         raise ConfigError(f"{path}: name = {task.name!r} differs from the file's name. Rename one of them.")
     return task
+
+
+def with_items(task: Task, path: Path) -> Task:
+    """The same task over the items of another file, such as the full set."""
+    return task.model_copy(update={"items": str(path.resolve())})
 
 
 def _directory() -> Path:

@@ -31,10 +31,22 @@ class Part(NamedTuple):
 
 
 def views(task: Task, item: Item) -> tuple[str, ...]:
-    """The texts a model is shown or scored on for an item of `task`: both sides of a minimal pair."""
+    """The texts a model is shown or scored on for an item of `task`, never empty.
+
+    Both sides of a minimal pair; question and choices by the shape of the record; both sides of a translation, together
+    and each alone; the forms asked for in inflection; else the text itself.
+    """
     match task.kind:
         case "minimal_pairs":
-            return item.good, item.bad
+            return item.choices
+        case "multiple_choice" | "generation":
+            return record_views(item.record)
+        case "translation":
+            return tuple(dict.fromkeys(("\n".join((item.text, *item.references)), item.text, *item.references)))
+        case "inflection":
+            return item.references
+        case "classification" | "sequence_labelling" | "bits_per_byte":
+            return (item.text,)
 
 
 def record_views(record: Mapping[str, Any], fields: Sequence[str] = ()) -> tuple[str, ...]:
