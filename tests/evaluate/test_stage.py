@@ -20,7 +20,8 @@ from eurolm.evaluate.results import Results, read_results
 from eurolm.evaluate.stage import run_evaluation
 from eurolm.evaluate.subject import choose_device, untrained
 from eurolm.evaluate.training_text import training_text
-from eurolm.model.build import build_model, load_model
+from eurolm.model.build import build_model
+from eurolm.model.load import load_model
 from eurolm.scoring.bits_per_byte import bits_per_byte, score_documents
 from eurolm.tokenizer.load import load
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from eurolm.config.architecture import ModelConfig
-from eurolm.errors import ConfigError, InputError
-from eurolm.model.build import INITIAL_DEVIATION, build_model, load_model
+from eurolm.errors import ConfigError
+from eurolm.model.build import build_model
+from eurolm.model.families import INITIAL_DEVIATION
 from eurolm.model.size import forward_flops_per_token, padded_vocabulary, parameters, training_flops_per_token
 
 TINY = ModelConfig(hidden_size=64, layers=3, attention_heads=4, key_value_heads=2, intermediate_size=96)
@@ -110,43 +110,3 @@ def test_impossible_sizes_are_refused_with_a_remedy(change: dict[str, int], said
 def test_eod_outside_the_vocabulary_is_refused() -> None:
     with pytest.raises(ConfigError, match="end-of-document id 300 is outside"):
         build_model(TINY, 300, 300)
-
-
-def test_saved_model_loads_and_continues(tmp_path: Path) -> None:
-    model = build_model(TINY, 300, 5)
-    model.save_pretrained(tmp_path)
-    loaded = load_model(tmp_path)
-    assert not loaded.training
-    assert loaded.generation_config.eos_token_id == 5
-    ids = torch.tensor([[5, 1, 2, 3]])
-    with torch.no_grad():
-        assert torch.equal(model.eval()(input_ids=ids).logits, loaded(input_ids=ids).logits)
-    continued = build_model(TINY.model_copy(update={"use": tmp_path, "seed": 9}), 300, 5)
-    assert continued.training
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), continued.parameters(), strict=True))
-    with pytest.raises(ConfigError, match=r"tokenizer has 385 entries, the model in .* has 384"):
-        build_model(TINY.model_copy(update={"use": tmp_path}), 385, 5)
-
-
-def test_directories_that_hold_no_safe_model_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no config\.json"):
-        load_model(tmp_path)
-    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x02.")
-    with pytest.raises(InputError, match=r"holds no \*\.safetensors"):
-        load_model(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"not a header")
-    with pytest.raises(InputError, match="cannot be loaded"):
-        load_model(tmp_path)
-
-
-def test_code_in_a_model_directory_is_not_run(tmp_path: Path) -> None:
-    build_model(TINY, 300, 5).save_pretrained(tmp_path)
-    marker = tmp_path / "ran"
-    (tmp_path / "evil.py").write_text(f"open({str(marker)!r}, 'w').close()\nclass Evil: pass\n")
-    (tmp_path / "config.json").write_text(
-        '{"model_type": "evil", "auto_map": {"AutoConfig": "evil.Evil", "AutoModelForCausalLM": "evil.Evil"}}'
-    )
-    with pytest.raises(InputError, match="cannot be loaded"):
-        load_model(tmp_path)
-    assert not marker.exists()

@@ -33,7 +33,7 @@ def generate(
 ) -> None:
     """Continue prompts with the model of a RUN (its name or directory) or with a Hugging Face MODEL directory."""
     place = model_directory(source, workspace)
-    from eurolm.model.build import load_model
+    from eurolm.model.load import load_model
     from eurolm.scoring.generate import generate as continue_prompts
     from eurolm.tokenizer.load import load
 

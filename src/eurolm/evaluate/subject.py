@@ -17,7 +17,8 @@ from eurolm.artifacts.hashing import content_hash, sha256_file, sha256_json
 from eurolm.config.architecture import ModelConfig
 from eurolm.errors import InputError
 from eurolm.machine.host import cores, versions
-from eurolm.model.build import build_model, load_model
+from eurolm.model.build import build_model
+from eurolm.model.load import load_model
 from eurolm.tokenizer.load import LoadedTokenizer
 
 BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
@@ -73,7 +74,7 @@ class Subject:
                 model = load_model(self.source)
                 _check_rows(model, self.tokenizer, self.source)
             else:
-                model = build_model(self.source, self.tokenizer.vocab_size, self.tokenizer.eod_id)
+                model = build_model(self.source, self.tokenizer.vocab_size, self.tokenizer.eod_id, self.tokenizer)
             self._model = model.to(device=self.device.device, dtype=self.device.dtype).eval()
         return self._model
 

@@ -1,4 +1,4 @@
-"""Models of `transformers`: built from the sizes of a config, or loaded from a local directory.
+"""Models in memory: built from the sizes of a config, or continued from a local directory.
 
 Initial weights depend on `model.seed`, the parameter's name and its shape, and on nothing else: every rank, every
 machine and every later evaluation of "the untrained model" gets the same bits, whatever the global generators hold.
@@ -8,126 +8,85 @@ from __future__ import annotations
 
 import hashlib
 import math
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
-from transformers.utils import logging
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from eurolm.config.architecture import ModelConfig
-from eurolm.errors import ConfigError, InputError
-from eurolm.model.size import check_shape, padded_vocabulary
-
-INITIAL_DEVIATION = 0.02
-"""Standard deviation of initial matrices (GPT-2, Radford et al. 2019)."""
+from eurolm.errors import ConfigError
+from eurolm.model.families import FAMILIES, INITIAL_DEVIATION, check_continuable, transformers_config
+from eurolm.model.load import load_model
+from eurolm.model.vocabulary import fit_vocabulary
+from eurolm.tokenizer.load import LoadedTokenizer
 
 RESIDUAL_OUTPUTS = ("self_attn.o_proj.weight", "mlp.down_proj.weight")
 """Projections that write into the residual stream, two per layer."""
 
 
-def build_model(config: ModelConfig, vocab_size: int, eod_id: int) -> PreTrainedModel:
+def build_model(
+    config: ModelConfig, vocab_size: int, eod_id: int, tokenizer: LoadedTokenizer | None = None
+) -> PreTrainedModel:
     """The model training starts from: fp32 parameters on the CPU, in training mode.
 
     `vocab_size` and `eod_id` are the tokenizer's; embedding rows are padded to a multiple of 128. With `config.use`
-    the weights come from that directory, else they are seeded. Raises ConfigError for impossible sizes and for a
-    tokenizer that does not fit the model to continue.
+    the weights come from that directory, their vocabulary fitted to `tokenizer`, which must be given then; else they
+    are seeded. Raises ConfigError for impossible sizes, InputError for a directory that cannot be continued.
     """
-    if not 0 <= eod_id < vocab_size:
-        raise ConfigError(f"end-of-document id {eod_id} is outside the tokenizer's vocabulary of {vocab_size} entries.")
+    check_eod(vocab_size, eod_id)
     if config.use is not None:
+        if tokenizer is None:
+            raise ValueError("a model that is continued needs the run's tokenizer to find its rows")
         model = load_model(config.use)
-        _check_vocabulary(model, vocab_size, config.use)
+        check_continuable(model.config, config.use)
+        fit_vocabulary(model, config.use, tokenizer)
     else:
-        check_shape(config)
         # The constructors draw from the global generator; it is given back as it was.
         with torch.random.fork_rng(devices=[]):
-            model = LlamaForCausalLM(_llama_config(config, vocab_size, eod_id))
-        initialise(model, config.seed, config.layers)
-    model.generation_config.bos_token_id = eod_id
-    model.generation_config.eos_token_id = eod_id
-    model.generation_config.pad_token_id = eod_id
+            model = AutoModelForCausalLM.from_config(transformers_config(config, vocab_size, eod_id))
+        initialise(model, config)
+    name_special_ids(model, eod_id)
     return model.float().train()
 
 
-def load_model(path: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """A causal language model from a local directory: safetensors only, no code from the directory, no network.
+def check_eod(vocab_size: int, eod_id: int) -> None:
+    """Raise ConfigError for an end-of-document id that the vocabulary does not have."""
+    if not 0 <= eod_id < vocab_size:
+        raise ConfigError(f"end-of-document id {eod_id} is outside the tokenizer's vocabulary of {vocab_size} entries.")
 
-    Returned on the CPU in evaluation mode. Raises InputError where the directory holds no such model.
-    """
-    if not (path / "config.json").is_file():
-        raise InputError(f"{path} holds no config.json. Give the directory of a Hugging Face model.")
-    if not any(path.glob("*.safetensors")):
-        raise InputError(
-            f"{path} holds no *.safetensors file. Weights in other formats can run code when they are read; convert "
-            "the model with `save_pretrained` first."
-        )
-    # eurolm has its own progress bars; this one would print for every model of a few megabytes.
-    logging.disable_progress_bar()
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=dtype,
-            attn_implementation="sdpa",
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-        )
-    except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise InputError(f"{path} cannot be loaded as a causal language model of transformers: {first_line}") from error
-    return model.eval()
+
+def name_special_ids(model: Any, eod_id: int) -> None:
+    """End of document begins and ends text; padding is named for generation alone (see `transformers_config`)."""
+    for config in (model.config, model.generation_config):
+        config.bos_token_id = eod_id
+        config.eos_token_id = eod_id
+    model.config.pad_token_id = None
+    model.generation_config.pad_token_id = eod_id
 
 
 @torch.no_grad()
-def initialise(model: torch.nn.Module, seed: int, layers: int) -> None:
-    """Seeded weights in place: vectors (norms) are one, matrices normal with deviation 0.02.
-
-    Projections into the residual stream are scaled by 1/sqrt(2 × layers), so that its variance does not grow with
-    depth (GPT-2, Radford et al. 2019, section 2.3).
-    """
+def initialise(model: torch.nn.Module, config: ModelConfig) -> None:
+    """Seeded weights in place."""
     for name, parameter in model.named_parameters():
-        if parameter.dim() < 2:
-            parameter.fill_(1.0)
-            continue
-        deviation = INITIAL_DEVIATION
-        if name.endswith(RESIDUAL_OUTPUTS):
-            deviation /= math.sqrt(2 * layers)
-        parameter.normal_(0.0, deviation, generator=_generator(seed, name))
+        parameter.copy_(initial_tensor(config, name, parameter.shape))
+
+
+def initial_tensor(config: ModelConfig, name: str, shape: Sequence[int]) -> torch.Tensor:
+    """The initial value of one parameter, fp32.
+
+    Norms start as the identity, biases at zero, matrices normal with deviation 0.02. Projections into the residual
+    stream are scaled by 1/sqrt(2 × layers), so that its variance does not grow with depth (GPT-2, Radford et al. 2019,
+    section 2.3); Gemma and OLMo 2 norm what they write there, and for them the scale only shrinks early updates' share.
+    """
+    if len(shape) < 2:
+        return torch.full(tuple(shape), 0.0 if name.endswith(".bias") else FAMILIES[config.family].norm_start)
+    deviation = INITIAL_DEVIATION
+    if name.endswith(RESIDUAL_OUTPUTS):
+        deviation /= math.sqrt(2 * config.layers)
+    return torch.empty(tuple(shape)).normal_(0.0, deviation, generator=_generator(config.seed, name))
 
 
 def _generator(seed: int, name: str) -> torch.Generator:
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     return torch.Generator(device="cpu").manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-
-
-def _llama_config(config: ModelConfig, vocab_size: int, eod_id: int) -> LlamaConfig:
-    return LlamaConfig(
-        vocab_size=padded_vocabulary(vocab_size),
-        hidden_size=config.hidden_size,
-        intermediate_size=config.intermediate_size,
-        num_hidden_layers=config.layers,
-        num_attention_heads=config.attention_heads,
-        num_key_value_heads=config.key_value_heads,
-        max_position_embeddings=config.max_position_tokens,
-        rope_theta=config.rope_theta,
-        rms_norm_eps=1e-5,
-        tie_word_embeddings=config.tie_embeddings,
-        initializer_range=INITIAL_DEVIATION,
-        bos_token_id=eod_id,
-        eos_token_id=eod_id,
-        # Named only in the generation config: a pad id here becomes the embedding's `padding_idx`, which zeroes that
-        # row and blocks its gradient, and EOD, which every document starts with, would never be learnt.
-        pad_token_id=None,
-        attn_implementation="sdpa",
-        use_cache=True,
-    )
-
-
-def _check_vocabulary(model: PreTrainedModel, vocab_size: int, path: Path) -> None:
-    rows = model.get_input_embeddings().weight.shape[0]
-    if vocab_size > rows:
-        raise ConfigError(
-            f"the tokenizer has {vocab_size:,} entries, the model in {path} has {rows:,} embedding rows. "
-            "Use the model's own tokenizer (tokenizer.use), or one that is not larger than its embedding."
-        )
