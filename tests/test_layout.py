@@ -15,7 +15,7 @@ ROOMS = [
     "model", "scoring", "train", "evaluate", "cluster", "report",
 ]  # fmt: skip
 SHARED = {"errors", "console"}
-TOP = {"__main__", "cli", "pipeline", "stages"}
+TOP = {"__main__", "cli", "pipeline", "stages", "training"}
 LIGHT = {"config", "artifacts", "machine", "tasks"}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

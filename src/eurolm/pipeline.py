@@ -14,15 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ruamel.yaml import YAML
 
-from eurolm import __version__, stages
+from eurolm import __version__, stages, training
 from eurolm.artifacts.atomic import write_json, write_text
 from eurolm.artifacts.lease import lease
 from eurolm.artifacts.ledger import events, record
-from eurolm.artifacts.manifest import SCHEMA, check_schema, describe_files, hash_of
+from eurolm.artifacts.manifest import SCHEMA, check_schema
 from eurolm.artifacts.paths import make_writable
 from eurolm.config.load import LoadedConfig
 from eurolm.config.model import Config
@@ -31,7 +31,7 @@ from eurolm.errors import ConfigError, InputError
 from eurolm.stages import Artifact, Run, fingerprint_of
 
 if TYPE_CHECKING:
-    from eurolm.train.inputs import TrainInputs
+    pass
 
 STAGES = ("corpus", "tokenizer", "tokens", "train", "evaluate", "report")
 
@@ -48,6 +48,12 @@ class Selection:
         return STAGES.index(self.first) <= STAGES.index(stage) <= STAGES.index(self.last)
 
 
+UPSTREAM_OF_TRAINING = Selection("train", "tokens")
+"""Corpus, tokenizer and tokens, finished."""
+LEASE_WAIT_S = 150.0
+"""Longer than a lease lives without heartbeat: a job that takes over from a dead node waits instead of failing."""
+
+
 def execute(loaded: LoadedConfig, selection: Selection, accepted: tuple[str, ...], reporter: Reporter) -> Run:
     """Run the selected stages. Returns what is finished; `worked` lists the stages that had work to do."""
     config = loaded.config
@@ -55,7 +61,7 @@ def execute(loaded: LoadedConfig, selection: Selection, accepted: tuple[str, ...
     run = Run(config, loaded.path, reporter)
     check_early(config)
     _open_directory(run, loaded)
-    guard_training(run, accepted)
+    training.guard_training(run, accepted)
     makers: dict[str, Callable[[Run, bool], Artifact | None]] = {
         "corpus": stages.corpus,
         "tokenizer": stages.tokenizer,
@@ -134,116 +140,49 @@ def _tokens_and_packs(run: Run, may_build: bool) -> Artifact | None:
     return shards
 
 
-def training_output(config: Config) -> dict[str, Any]:
-    """The fields that a started training holds fast."""
-    return {
-        "mixture": config.mixture.output_fields(),
-        "model": config.model.output_fields(),
-        "train": config.train.output_fields(),
-    }
-
-
-def guard_training(run: Run, accepted: tuple[str, ...]) -> None:
-    """Refuse to change what a started training was made from. Raises ConfigError with the three ways out."""
-    from eurolm.train import changes
-
-    started = events(run.directory, "training")
-    if not started:
-        return
-    old, new = started[-1]["output"], training_output(run.config)
-    changed = changes.changed_fields(old, new)
-    if changed and changes.extends_horizon(old, new):
-        done = _consumed_tokens(run)
-        if changes.warmed_up_after_tokens(new) <= done <= changes.stable_until_tokens(old):
-            record(run.directory, "training", **{**_plain(started[-1]), "output": new})
-            return
-        raise ConfigError(
-            f"mixture.phases: the horizon grew from {changes.horizon_tokens(old):,} to {changes.horizon_tokens(new):,} "
-            f"tokens, but training is at {done:,.0f}: past the stable phase of its learning rate, which ends at "
-            f"{changes.stable_until_tokens(old):,.0f}. {_ways_out(run, changed)}"
-        )
-    refused = [name for name in changed if name not in accepted]
-    if refused:
-        listed = ", ".join(refused[:8]) + (f" and {len(refused) - 8} more" if len(refused) > 8 else "")
-        raise ConfigError(f"training of {run.config.name} has started with another {listed}. {_ways_out(run, refused)}")
-    if changed:
-        record(run.directory, "training", **{**_plain(started[-1]), "output": new, "accepted": changed})
-
-
-def guard_upstream(run: Run) -> None:
-    """Refuse to continue a started training on other data than it was started on."""
-    started = events(run.directory, "training")
-    if not started:
-        return
-    old, new = started[-1]["upstream"], run.contents("tokenizer", "tokens", "packs")
-    differing = [stage for stage in old if stage != "packs" and old[stage] != new.get(stage)]
-    if differing:
-        raise ConfigError(
-            f"training of {run.config.name} has started on another {' and '.join(differing)}. "
-            "Put the sections back as they were, or give this run a new name: eurolm run CONFIG name=NEW."
-        )
-
-
-def _ways_out(run: Run, fields: list[str]) -> str:
-    flags = " ".join(f"--accept-change {name}" for name in fields[:3])
-    return (
-        "A started training is never overwritten. Three ways out: "
-        f"keep its checkpoints and go on with the change ({flags}); "
-        f"start from one of them (eurolm fork {run.config.name}@STEP NEW); "
-        "or give the run a new name (name=NEW), which reuses corpus, tokenizer and shards."
-    )
-
-
-def _plain(event: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in event.items() if key not in ("time", "event", "accepted")}
-
-
-def _consumed_tokens(run: Run) -> float:
-    """Tokens behind the last recorded step: samples are the clock."""
-    from eurolm.train.metrics import METRICS, read_lines
-
-    samples = [int(line["samples"]) for line in read_lines(run.directory / METRICS, "step")]
-    return run.config.mixture.tokens_of(samples[-1] if samples else 0)
-
-
 def train(run: Run, may_build: bool) -> Artifact:
     """Train, or recognise the finished model."""
-    guard_upstream(run)
-    output, model = training_output(run.config), run.directory / "model"
-    finished = events(run.directory, "trained", output=output)
-    if finished and model.is_dir():
-        return _kept(run, "train", Artifact(model, finished[-1]["content"]))
+    training.guard_upstream(run)
+    if (finished := training.finished_training(run)) is not None:
+        return _kept(run, "train", finished)
     _require(run, "train", may_build)
-    if not run.config.mixture.phases:
-        raise ConfigError("mixture.phases is empty: say how many tokens to train, in rows of which length.")
+    inputs = training.begun_training(run)
     from eurolm.train.launch import run_training
 
-    inputs = train_inputs(run)
-    if not events(run.directory, "training"):
-        upstream = run.contents("tokenizer", "tokens", "packs")
-        record(run.directory, "training", fingerprint=inputs.fingerprint, output=output, upstream=upstream)
-    with lease(run.directory / "train.lease"):
-        run_training(inputs, run.reporter)
-    content = hash_of(describe_files(model))
-    record(run.directory, "trained", output=output, content=content)
-    return _kept(run, "train", Artifact(model, content))
+    run_training(inputs, run.reporter)
+    return _kept(run, "train", training.record_trained(run))
 
 
-def train_inputs(run: Run) -> TrainInputs:
-    """What training is given. Its fingerprint is the one it started with: a longer horizon does not change it."""
-    from eurolm.train.inputs import RECIPE, TrainInputs
+def prepare_training(loaded: LoadedConfig, reporter: Reporter) -> Path | None:
+    """In a Slurm job, before the ranks start: the file they read, or None when training is finished.
 
-    started = events(run.directory, "training")
-    output, upstream = training_output(run.config), run.contents("tokenizer", "tokens", "packs")
-    return TrainInputs(
-        config=run.config,
-        run_dir=run.directory,
-        corpus=run.path("corpus"),
-        tokenizer=run.artifacts["tokenizer"].path,
-        tokens=run.artifacts["tokens"].path,
-        packs=run.artifacts["packs"].path,
-        fingerprint=started[0]["fingerprint"] if started else fingerprint_of("train", RECIPE, output, upstream),
-    )
+    Raises what `execute` would, and BusyError while another job trains.
+    """
+    run = execute(loaded, UPSTREAM_OF_TRAINING, (), reporter)
+    if training.finished_training(run) is not None:
+        return None
+    inputs = training.begun_training(run)
+    from eurolm.train.inputs import LEASE, TrainOutcome
+    from eurolm.train.launch import prepare
+
+    with lease(run.directory / LEASE, wait_s=LEASE_WAIT_S):
+        prepared = prepare(inputs, reporter, ranks_hold_lease=True)
+    if isinstance(prepared, TrainOutcome):
+        training.record_trained(run)
+        return None
+    return prepared[0].file
+
+
+def conclude_training(loaded: LoadedConfig, spec: Path, reporter: Reporter) -> None:
+    """After the ranks of a Slurm job have ended: export and record a finished training, or raise what their verdict
+    says. The job's exit code is the error's."""
+    from eurolm.train.inputs import LEASE, read_spec
+    from eurolm.train.launch import conclude
+
+    run = execute(loaded, UPSTREAM_OF_TRAINING, (), reporter)
+    with lease(run.directory / LEASE, wait_s=LEASE_WAIT_S):
+        conclude(training.begun_training(run), read_spec(spec), reporter)
+    training.record_trained(run)
 
 
 def evaluate(run: Run, may_build: bool) -> Artifact:

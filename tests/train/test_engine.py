@@ -12,7 +12,7 @@ from tests.train.conftest import need_muon
 from tests.train.driver import run_group
 
 from eurolm.config.architecture import ModelConfig
-from eurolm.config.train import OptimizerConfig
+from eurolm.config.train import OptimizerConfig, TrainConfig
 from eurolm.mixture.mixture import StepPlan
 from eurolm.mixture.rows import Batch
 
@@ -44,14 +44,17 @@ def cut(batch: Batch, rank: int, world: int, micro: int) -> list[Batch]:
 
 def start(world: int, fp32: bool, name: str = "adamw") -> Any:
     from eurolm.model.build import build_model
-    from eurolm.train.engine import engine_settings, start_engine
+    from eurolm.train.engine import start_engine
+    from eurolm.train.settings import engine_settings
 
-    optimizer = OptimizerConfig(name=name, learning_rate=1e-2)
-    settings = engine_settings(optimizer, 10**6, 1)
+    train = TrainConfig(optimizer=OptimizerConfig(name=name, learning_rate=1e-2), ranks=world)
+    settings = engine_settings(train, 10**6, 1)
     if fp32:
         settings |= {"bf16": {"enabled": False}, "data_types": {"grad_accum_dtype": "fp32"}}
     model = build_model(ModelConfig(**SIZES), VOCABULARY, 0)
-    return start_engine(model, optimizer, settings, world)
+    engine = start_engine(model, train, settings, world)
+    engine.set_learning_rates(1.0, {})
+    return engine
 
 
 def three_steps(rank: int, world: int, micro: int, fp32: bool) -> dict[str, Any]:
@@ -61,7 +64,7 @@ def three_steps(rank: int, world: int, micro: int, fp32: bool) -> dict[str, Any]
     records = []
     for step in range(3):
         batch, plan = cyclic(step)
-        records.append(take_step(engine, plan, cut(batch, rank, world, micro), Wishes(), 1.0))
+        records.append(take_step(engine, plan, cut(batch, rank, world, micro), Wishes()))
     return {
         "losses": [record.loss for record in records],
         "norms": [record.grad_norm for record in records],
@@ -115,7 +118,7 @@ def poisoned(rank: int, world: int, where: str, name: str) -> dict[str, Any]:
                 hook = embedding.register_forward_hook(lambda _module, _inputs, output: output * math.nan)
             else:
                 hook = engine.model.base_model.norm.weight.register_hook(lambda grad: torch.full_like(grad, math.inf))
-        record = take_step(engine, plan, cut(batch, rank, world, 2), Wishes(), 1.0)
+        record = take_step(engine, plan, cut(batch, rank, world, 2), Wishes())
         if hook is not None:
             hook.remove()
         applied.append(record.applied)
@@ -145,9 +148,9 @@ def wishes_of_one(rank: int, world: int) -> list[list[bool]]:
 
     engine = start(world, fp32=False)
     batch, plan = cyclic(0)
-    wishes = [Wishes(), Wishes(stop=rank == 1), Wishes(save=rank == 0, give_up=rank == 1)]
-    records = [take_step(engine, plan, cut(batch, rank, world, 4), wish, 1.0) for wish in wishes]
-    return [[record.agreed.stop, record.agreed.save, record.agreed.give_up] for record in records]
+    wishes = [Wishes(), Wishes(stop=rank == 1), Wishes(save=rank == 0, save_failed=rank == 1)]
+    records = [take_step(engine, plan, cut(batch, rank, world, 4), wish) for wish in wishes]
+    return [[record.agreed.stop, record.agreed.save, record.agreed.save_failed] for record in records]
 
 
 def test_a_wish_of_one_rank_is_known_to_all(context: Any, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def in_a_save(run_dir: Path) -> bool:
 
 
 def in_the_copy(run_dir: Path) -> bool:
-    return steps_done(run_dir) >= 9 and any((run_dir / "checkpoints").glob("*.partial-*/engine/*"))
+    return steps_done(run_dir) >= 9 and any((run_dir / "checkpoints").glob("*.partial-*/tensors/*"))
 
 
 def before_the_commit(run_dir: Path) -> bool:

@@ -22,11 +22,11 @@ def checkpoint(checkpoints: Path, step: int, fingerprint: str = "mine", world: i
     store.begin(partial, store.Progress(step, TrainState(samples=step * 8), world, 1, {"torch": "x"}))
     for node in range(2):
         scratch = checkpoints.parent / f"scratch-{node}"
-        (scratch / "engine").mkdir(parents=True)
-        (scratch / "engine" / f"rank-{node}.pt").write_bytes(bytes([step % 256, node]) * 5000)
+        (scratch).mkdir(parents=True)
+        (scratch / f"rank-{node}.safetensors").write_bytes(bytes([step % 256, node]) * 5000)
         part = partial / store.PART.format(node=node)
         assert not store.parts_arrived(partial, 2)
-        carry(Order(str(scratch / "engine"), str(partial / "engine"), str(partial), str(part), str(scratch)))
+        carry(Order(str(scratch), str(partial / "engine"), str(partial), str(part), str(scratch)))
         assert not scratch.exists()
     assert store.parts_arrived(partial, 2)
     final = checkpoints / store.step_name(step)
@@ -45,7 +45,7 @@ def test_the_newest_whole_one_is_found(checkpoints: Path) -> None:
     for step in (9, 10, 100_000_000):
         checkpoint(checkpoints, step)
     warnings: list[str] = []
-    found = store.newest_verified(checkpoints, "mine", 2, warnings.append)
+    found = store.newest_verified(checkpoints, "mine", warnings.append)
     assert found is not None
     assert found.path.name == "step-100000000"
     assert found.progress == store.Progress(10**8, TrainState(samples=8 * 10**8), 2, 1, {"torch": "x"})
@@ -55,7 +55,7 @@ def test_the_newest_whole_one_is_found(checkpoints: Path) -> None:
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "state", "manifest"])
 def test_damage_of_any_file_is_noticed_and_the_one_before_is_used(checkpoints: Path, damage: str) -> None:
     older, newer = checkpoint(checkpoints, 5), checkpoint(checkpoints, 6)
-    victim = newer / {"state": "state.json", "manifest": "manifest.json"}.get(damage, "engine/rank-1.pt")
+    victim = newer / {"state": "state.json", "manifest": "manifest.json"}.get(damage, "tensors/rank-1.safetensors")
     content = victim.read_bytes()
     if damage == "truncate":
         victim.write_bytes(content[:-1])
@@ -68,7 +68,7 @@ def test_damage_of_any_file_is_noticed_and_the_one_before_is_used(checkpoints: P
     else:
         victim.write_bytes(content.replace(b"6", b"7", 1))
     warnings: list[str] = []
-    found = store.newest_verified(checkpoints, "mine", 2, warnings.append)
+    found = store.newest_verified(checkpoints, "mine", warnings.append)
     assert found is not None
     assert found.path == older
     assert [newer.name in warning for warning in warnings] == [True]
@@ -78,7 +78,7 @@ def test_partial_ones_are_never_taken_and_are_removed(checkpoints: Path) -> None
     kept = checkpoint(checkpoints, 5)
     store.begin(checkpoints / "step-00000006.partial-x", store.Progress(6, TrainState(48), 2, 1, {}))
     kept.rename(checkpoints / "step-00000004.partial-removed")
-    assert store.newest_verified(checkpoints, "mine", 2, print) is None
+    assert store.newest_verified(checkpoints, "mine", print) is None
     assert store.remove_leftovers(checkpoints) == ["step-00000004.partial-removed", "step-00000006.partial-x"]
     assert list(checkpoints.iterdir()) == []
 

@@ -27,10 +27,19 @@ STALE_AFTER_S = 120.0
 
 
 @contextmanager
-def lease(path: Path) -> Iterator[None]:
-    """Hold `path` while the block runs. Raises BusyError when a live process holds it."""
+def lease(path: Path, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold `path` while the block runs. Raises BusyError when a live process holds it, and still does after `wait_s`
+    seconds: a job that replaces a dead one may have to wait until the other's heartbeat is old."""
     holder = _this_process()
-    _acquire(path, holder)
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            _acquire(path, holder)
+            break
+        except BusyError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(1.0)
     stop = threading.Event()
     beat = threading.Thread(target=_beat, args=(path, stop), daemon=True, name="lease-heartbeat")
     beat.start()
@@ -107,6 +116,10 @@ def _set_aside(path: Path, judged: dict[str, Any] | None) -> None:
 def _is_stale(path: Path, holder: dict[str, Any]) -> bool:
     if holder.get("host") == socket.gethostname():
         return process_start(int(holder["pid"])) != holder.get("started")
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is not None and holder.get("job") == job:
+        # An earlier start of this very job: Slurm requeued it, so that start is over.
+        return holder.get("restart") != os.environ.get("SLURM_RESTART_COUNT")
     if holder.get("job") and shutil.which("squeue"):
         return not _job_exists(str(holder["job"]))
     try:

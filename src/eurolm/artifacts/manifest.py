@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from eurolm.errors import InputError
 SCHEMA = 1
 """Version of manifests and run directories. A newer one is refused, never guessed at."""
 MANIFEST = "manifest.json"
+HASHING_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,9 @@ def missing_files(directory: Path, manifest: Manifest) -> list[str]:
 
 
 def damaged_files(directory: Path, manifest: Manifest) -> list[str]:
-    """Files whose sha256 differs: the full check."""
+    """Files whose sha256 differs: the full check, several files at once (a checkpoint has hundreds of gigabytes)."""
     gone = missing_files(directory, manifest)
     rest = [name for name in manifest.files if name not in gone]
-    return gone + [name for name in rest if sha256_file(directory / name) != manifest.files[name]["sha256"]]
+    with ThreadPoolExecutor(max_workers=HASHING_THREADS) as pool:
+        found = list(pool.map(lambda name: sha256_file(directory / name), rest))
+    return gone + [name for name, sha256 in zip(rest, found, strict=True) if sha256 != manifest.files[name]["sha256"]]

@@ -9,7 +9,8 @@ import click
 from eurolm.cli.options import common
 from eurolm.console import Reporter
 from eurolm.errors import ConfigError
-from eurolm.pipeline import STAGES, Selection, execute, train_inputs
+from eurolm.pipeline import STAGES, Selection, execute
+from eurolm.training import train_inputs
 
 
 @click.command()

@@ -67,6 +67,10 @@ class PhaseConfig(Section):
     """Row length in tokens (the model's context in this phase)."""
     batch_rows: Output[int] = Field(gt=0)
     """Rows per step over all ranks (the global batch)."""
+    rope_theta: Output[float | None] = Field(default=None, gt=0)
+    """Base of the rotary embedding from this phase on, for longer rows; null keeps what was."""
+    micro_batch_rows: Observation[int | None] = Field(default=None, ge=1)
+    """Rows per forward pass and rank in this phase; null takes `train.micro_batch_rows`."""
     weights: Output[dict[str, float]] = {}
     """Share of rows per source; empty takes each source's share of rows. Sources left out are not drawn."""
     max_epochs: Output[float] = Field(default=4.0, gt=0)

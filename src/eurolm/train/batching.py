@@ -10,11 +10,12 @@ from eurolm.errors import ConfigError
 def check_batches(mixture: MixtureConfig, train: TrainConfig) -> None:
     """Raises ConfigError where a phase's rows per step do not divide into equal micro-batches on every rank."""
     for number, phase in enumerate(mixture.phases):
-        unit = train.ranks * (train.micro_batch_rows or 1)
+        micro = phase.micro_batch_rows or train.micro_batch_rows
+        unit = train.ranks * (micro or 1)
         if phase.batch_rows % unit:
             rule = f"train.ranks {train.ranks}"
-            if train.micro_batch_rows:
-                rule += f" × train.micro_batch_rows {train.micro_batch_rows} = {unit}"
+            if micro:
+                rule += f" × micro_batch_rows {micro} = {unit}"
             below = phase.batch_rows // unit * unit
             nearest = [str(rows) for rows in (below, below + unit) if rows]
             raise ConfigError(

@@ -2,7 +2,8 @@
 
 It is started before torch, a GPU or a fabric library is loaded, because forking a process that holds registered
 memory later is not safe. It reads one JSON order a line from stdin and answers each with a part file
-`{relative path: {sha256, bytes}}` beside the copies. A failure ends it; its rank sees that and reads its last words.
+`{relative path: {sha256, bytes}}` beside the copies. Where an order fails (a full disk cannot even take a part file) it
+says why on stdout, and goes on with the next one: training continues with the checkpoint before.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from eurolm.artifacts.atomic import fsync_path, write_json
+from eurolm.errors import MachineError
 from eurolm.train.lifeline import die_with_parent
 
 BLOCK_BYTES = 8 * 2**20
@@ -34,6 +36,14 @@ class Order:
     scratch: str
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why an order could not be carried out; `root` is the order's."""
+
+    root: str
+    error: str
+
+
 class Copier:
     """The parent's side of a running copier."""
 
@@ -43,9 +53,11 @@ class Copier:
             self.process: subprocess.Popen[bytes] = subprocess.Popen(
                 [sys.executable, "-m", "eurolm.train.copier"],
                 stdin=subprocess.PIPE,
-                stdout=stream,
+                stdout=subprocess.PIPE,
                 stderr=stream,
             )
+        assert self.process.stdout is not None  # noqa: S101 - opened as a pipe above
+        os.set_blocking(self.process.stdout.fileno(), False)
 
     def submit(self, order: Order) -> None:
         """Hand over one checkpoint; returns at once."""
@@ -57,12 +69,20 @@ class Copier:
         except BrokenPipeError:
             pass  # it has ended: `failure` tells why
 
-    def failure(self) -> str | None:
-        """Why the copier ended, or None while it lives."""
+    def failure(self) -> Failure | None:
+        """An order that failed since the last call, else None. Raises MachineError when the copier is gone."""
+        assert self.process.stdout is not None  # noqa: S101
+        said = self.process.stdout.readline()
+        if said:
+            return Failure(**json.loads(said))
         if self.process.poll() is None:
             return None
         lines = self.log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"it ended with status {self.process.returncode} and said nothing"
+        raise MachineError(
+            "the process that carries checkpoints ended: "
+            + (lines[-1] if lines else f"status {self.process.returncode}, and it said nothing")
+            + ". The last complete checkpoint is kept; the same command resumes from it."
+        )
 
     def close(self) -> None:
         """Let it finish its orders and end."""
@@ -120,8 +140,9 @@ def main() -> int:
         try:
             carry(order)
         except OSError as error:
-            print(f"{error.strerror}: {error.filename or order.target}", file=sys.stderr, flush=True)
-            return 14
+            shutil.rmtree(order.scratch, ignore_errors=True)
+            failure = Failure(order.root, f"{error.strerror}: {error.filename or order.target}")
+            print(json.dumps(asdict(failure)), flush=True)
     return 0
 
 

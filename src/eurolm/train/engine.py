@@ -1,33 +1,48 @@
-"""DeepSpeed around the model: the generated settings, the start, and the check that it did what was asked.
-
-DeepSpeed decides by data types which optimizer it wraps around ours, and some combinations silently give one that is
-not sharded (0.18.2: `grad_accum_dtype: fp32` at ZeRO-1). So every dtype is explicit and the result is checked.
-"""
+"""DeepSpeed around the model: the start, the check that it built what was asked for, and its learning rates."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from eurolm.config.train import OptimizerConfig
+from eurolm.config.train import Part, TrainConfig
 from eurolm.errors import MachineError
+from eurolm.model.rope import restore_frequencies
 from eurolm.train.loss import CausalLoss
-from eurolm.train.optimizer import build_optimizer
+from eurolm.train.optimizer import build_optimizer, check_muon
 
-REDUCE_BUCKET = 2**27
-"""Most elements reduced at once; smaller models reduce in one call."""
+WRAPPERS = {
+    0: "FP16_UnfusedOptimizer",
+    1: "DeepSpeedZeroOptimizer",
+    2: "DeepSpeedZeroOptimizer",
+    3: "DeepSpeedZeroOptimizer_Stage3",
+}
+"""What DeepSpeed must have wrapped around our optimizer, per ZeRO stage; the others are not sharded, or not fp32."""
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Peak learning rate of a parameter group, and the part of the model it belongs to (null: any)."""
+
+    peak: float
+    part: Part | None
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A started DeepSpeed engine, and the peak learning rate of each of its parameter groups."""
+    """A started DeepSpeed engine."""
 
     deepspeed: Any
-    peaks: tuple[float, ...]
+    stage: int
+    groups: tuple[ParameterGroup, ...]
     norm_is_gradient: bool
     """False for Muon: DeepSpeed's norm is then taken over updates, not gradients."""
+    asks_for_overflow: bool
+    """True where DeepSpeed looks for non-finite gradients only when told to."""
 
     @property
     def model(self) -> Any:
@@ -39,75 +54,108 @@ class Engine:
         """Device of the parameters."""
         return torch.device(self.deepspeed.device)
 
-    def set_learning_rate(self, factor: float) -> None:
-        """Scale every group's peak learning rate."""
-        for group, peak in zip(self.deepspeed.optimizer.param_groups, self.peaks, strict=True):
-            group["lr"] = peak * factor
+    @property
+    def sharded_weights(self) -> bool:
+        """True at ZeRO-3: no rank can use the model without the others."""
+        return self.stage == 3
+
+    def set_learning_rates(self, factor: float, parts: Mapping[Part, float]) -> None:
+        """Scale every group's peak learning rate by `factor`, and by the factor of its part."""
+        for group, setting in zip(self.deepspeed.optimizer.param_groups, self.groups, strict=True):
+            group["lr"] = setting.peak * factor * (1.0 if setting.part is None else parts.get(setting.part, 1.0))
+
+    def step(self) -> bool:
+        """Update the weights at the end of a global batch; False where all ranks skipped the update."""
+        if self.asks_for_overflow:
+            self.deepspeed.optimizer.check_overflow()
+        self.deepspeed.step()
+        applied = bool(self.deepspeed.was_step_applied())
+        if not applied and self.stage == 0:
+            # 0.18.2 leaves the bad gradients in place at stage 0, and would skip every later step for ever.
+            for parameter in self.model.parameters():
+                parameter.grad = None
+        return applied
 
 
-def start_engine(model: Any, optimizer: OptimizerConfig, settings: dict[str, Any], world: int) -> Engine:
-    """Wrap `model` (fp32, any device) by `deepspeed.initialize` with generated `settings`.
+def model_bytes(engine: Engine) -> int:
+    """Bytes of the bf16 weights of the whole model."""
+    return sum(2 * getattr(weight, "ds_numel", weight.numel()) for weight in engine.model.parameters())
+
+
+@contextmanager
+def gathered(engine: Engine) -> Iterator[None]:
+    """The whole model on every rank while the block runs; all ranks together."""
+    if not engine.sharded_weights:
+        yield
+        return
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters(list(engine.model.parameters())):
+        yield
+
+
+def start_engine(model: Any, train: TrainConfig, settings: dict[str, Any], world: int) -> Engine:
+    """Wrap `model` (any device; weights as they shall be trained from) by `deepspeed.initialize`.
 
     Raises MachineError where this DeepSpeed built something other than the sharded optimizer.
     """
     import deepspeed
 
-    base = build_optimizer(model, optimizer)
+    if train.accumulation_dtype == "fp32":
+        check_fp32_accumulation()
+    if train.optimizer.name == "muon":
+        check_muon()
+    base = build_optimizer(model, train.optimizer, frozenset(train.freeze))
     # initialize replaces the parameters in these groups by its own partitions, so they are counted first.
-    sizes = [sum(parameter.numel() for parameter in group["params"]) for group in base.param_groups]
-    peaks = tuple(group["lr"] for group in base.param_groups)
+    sizes = [[parameter.numel() for parameter in group["params"]] for group in base.param_groups]
+    groups = tuple(ParameterGroup(group["lr"], group.pop("part")) for group in base.param_groups)
     engine, *_ = deepspeed.initialize(
         model=CausalLoss(model), optimizer=base, config=settings, dist_init_required=False
     )
-    check_sharding(engine.optimizer, sizes, world)
-    return Engine(engine, peaks, norm_is_gradient=optimizer.name == "adamw")
+    restore_frequencies(model)
+    stage = train.zero_stage
+    check_sharding(engine.optimizer, stage, sizes, world)
+    asks = stage == 3 and not hasattr(engine.optimizer, "_loss_scale_update_and_overflow_cleanup")
+    return Engine(engine, stage, groups, norm_is_gradient=train.optimizer.name == "adamw", asks_for_overflow=asks)
 
 
-def engine_settings(optimizer: OptimizerConfig, parameters: int, micro_batch_rows: int) -> dict[str, Any]:
-    """The DeepSpeed dictionary for ZeRO-1 in bf16 with fp32 masters. Never written by the user.
-
-    Accumulation is counted by us (`set_gradient_accumulation_boundary`), so DeepSpeed is told 1 and scales nothing.
-    Muon is not clipped, see `optimizer.py`.
-    """
-    bucket = max(2**20, min(parameters, REDUCE_BUCKET))
-    return {
-        "train_micro_batch_size_per_gpu": micro_batch_rows,
-        "gradient_accumulation_steps": 1,
-        # The check defaulted to False until DeepSpeed PR 8035: one infinite gradient then poisoned the masters.
-        "bf16": {"enabled": True, "check_grad_overflow": True},
-        "data_types": {"grad_accum_dtype": "bf16"},
-        # Sums over ranks in fp32; each rank's own bf16 gradients go in.
-        "communication_data_type": "fp32",
-        "zero_optimization": {
-            "stage": 1,
-            # Overlap costs a second copy of the bucket and buys nothing where the backward pass is the bottleneck.
-            "overlap_comm": False,
-            "contiguous_gradients": True,
-            "reduce_scatter": True,
-            "reduce_bucket_size": bucket,
-            "allgather_bucket_size": bucket,
-        },
-        "gradient_clipping": optimizer.gradient_clip if optimizer.name == "adamw" else 0.0,
-        "steps_per_print": None,
-        "wall_clock_breakdown": False,
-    }
+def master_partitions(optimizer: Any, stage: int) -> list[torch.Tensor]:
+    """This rank's fp32 master weights: flat partitions, or whole tensors at stage 0."""
+    if stage == 0:
+        return [master for group in optimizer.fp32_groups for master in group]
+    return list(optimizer.single_partition_of_fp32_groups if stage < 3 else optimizer.fp32_partitioned_groups_flat)
 
 
-def check_sharding(optimizer: Any, group_sizes: list[int], world: int) -> None:
-    """Each rank must hold 1/world of the fp32 masters (plus padding). Raises MachineError otherwise."""
+def check_sharding(optimizer: Any, stage: int, sizes: list[list[int]], world: int) -> None:
+    """Class of the optimizer, type and bytes of its masters. Raises MachineError where they are not as they must be."""
     import deepspeed
 
-    partitions = getattr(optimizer, "single_partition_of_fp32_groups", None)
-    if partitions is None:
+    known = "eurolm knows DeepSpeed 0.18.2 to 0.19.x: install one of these."
+    if type(optimizer).__name__ != WRAPPERS[stage]:
         raise MachineError(
-            f"DeepSpeed {deepspeed.__version__} built {type(optimizer).__name__}, which is not sharded over ranks. "
-            "eurolm knows DeepSpeed 0.18.2 to 0.19.x: install one of these."
+            f"DeepSpeed {deepspeed.__version__} built {type(optimizer).__name__} at ZeRO-{stage}, not "
+            f"{WRAPPERS[stage]}: its weights are not sharded or not kept in fp32. {known}"
         )
+    partitions = master_partitions(optimizer, stage)
     held = sum(partition.numel() * partition.element_size() for partition in partitions)
-    # Each group is padded to a multiple of world × a small alignment factor.
-    most = sum(4 * (size // world + 1 + 8 * world) for size in group_sizes)
-    if held > most:
+    share = 1 if stage == 0 else world
+    # Stages 1 and 2 pad each group to a multiple of world × a small alignment factor, stage 3 pads each tensor.
+    padded = sizes if stage == 3 else [[sum(group)] for group in sizes]
+    most = sum(4 * (size // share + 1 + 8 * share) for group in padded for size in group)
+    if held > most or any(partition.dtype != torch.float32 for partition in partitions):
         raise MachineError(
-            f"DeepSpeed {deepspeed.__version__} holds {held:,} bytes of master weights on this rank; sharded over "
-            f"{world} ranks it should hold at most {most:,}. eurolm knows DeepSpeed 0.18.2 to 0.19.x."
+            f"DeepSpeed {deepspeed.__version__} holds {held:,} bytes of master weights on this rank at ZeRO-{stage}; "
+            f"in fp32 over {world} ranks it should hold at most {most:,}. {known}"
+        )
+
+
+def check_fp32_accumulation() -> None:
+    """Raise MachineError where one NaN ends a run that accumulates in fp32 (0.18.2, 0.19.2)."""
+    import deepspeed
+    from deepspeed.runtime.zero.stage_1_and_2 import DeepSpeedZeroOptimizer
+
+    if "is_invalid_grad_norm" not in DeepSpeedZeroOptimizer.step.__code__.co_names:
+        raise MachineError(
+            f"train.accumulation_dtype = fp32, but DeepSpeed {deepspeed.__version__} does not survive a bad gradient "
+            "then (0.19.8 does). Set train.accumulation_dtype=bf16, or install a newer DeepSpeed."
         )

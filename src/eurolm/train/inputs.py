@@ -15,11 +15,12 @@ from eurolm.config.train import TrainConfig
 if TYPE_CHECKING:
     from eurolm.config.model import Config
 
-RECIPE = 1
+RECIPE = 2
 """Raised when the same config would train to other numbers."""
 
 CHECKPOINTS = "checkpoints"
 MODEL = "model"
+LEASE = "train.lease"
 STOP_FILE = "stop"
 SUMMARY = "training.json"
 """File in the exported model that says which training made it and how far that was."""
@@ -76,12 +77,23 @@ class RankSpec:
     fingerprint: str
     attempt: str
     """Names this attempt's verdict, log and staging files."""
-    ranks: int
     threads: int
     resume: Path | None
     """Verified checkpoint to go on from; null starts from the beginning."""
     logs: Path
     """Directory of this attempt's log files."""
+    ranks_hold_lease: bool
+    """True in a Slurm job, where no parent lives as long as the ranks: rank 0 holds the training's lease."""
+
+    @property
+    def file(self) -> Path:
+        """Where this spec is written."""
+        return self.logs / "spec.json"
+
+    @property
+    def ranks(self) -> int:
+        """Number of ranks."""
+        return self.train.ranks
 
     @property
     def checkpoints(self) -> Path:
@@ -99,12 +111,19 @@ class RankSpec:
         return self.run_dir / STOP_FILE
 
     @property
+    def lease(self) -> Path:
+        """Held by rank 0 while it trains, and by whoever prepares or concludes an attempt."""
+        return self.run_dir / LEASE
+
+    @property
     def verdict(self) -> Path:
         """File that says how this attempt ended (DESIGN "Verdicts and exit codes")."""
         return self.run_dir / f"verdict-{self.attempt}.json"
 
 
-def rank_spec(inputs: TrainInputs, attempt: str, threads: int, resume: Path | None, logs: Path) -> RankSpec:
+def rank_spec(
+    inputs: TrainInputs, attempt: str, threads: int, resume: Path | None, logs: Path, ranks_hold_lease: bool
+) -> RankSpec:
     """The ranks' view of `inputs`."""
     return RankSpec(
         model=inputs.config.model,
@@ -118,10 +137,10 @@ def rank_spec(inputs: TrainInputs, attempt: str, threads: int, resume: Path | No
         packs=inputs.packs,
         fingerprint=inputs.fingerprint,
         attempt=attempt,
-        ranks=inputs.config.train.ranks,
         threads=threads,
         resume=resume,
         logs=logs,
+        ranks_hold_lease=ranks_hold_lease,
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from eurolm.artifacts.atomic import read_json
+from eurolm.artifacts.lease import lease
 from eurolm.console import Reporter
 from eurolm.errors import MachineError
 from eurolm.machine.host import cores
@@ -23,6 +24,7 @@ from eurolm.train import staging, store
 from eurolm.train.batching import check_batches
 from eurolm.train.inputs import (
     CHECKPOINTS,
+    LEASE,
     MODEL,
     STOP_FILE,
     SUMMARY,
@@ -35,52 +37,93 @@ from eurolm.train.inputs import (
 from eurolm.train.metrics import METRICS, cut_back, read_lines, write_line
 from eurolm.train.processes import Rank, Starter, end, free_port, rank_environment, start_process, watch
 from eurolm.train.progress import Follower, Narrator
+from eurolm.train.settings import check_engine
 from eurolm.train.verdict import read_verdict
 
 
 def run_training(inputs: TrainInputs, reporter: Reporter, start: Starter = start_process) -> TrainOutcome:
-    """Train to the end of the mixture, or go on from the newest whole checkpoint.
+    """Train on this host to the end of the mixture, or go on from the newest whole checkpoint.
 
     Raises ConfigError (impossible batch, another training's checkpoints), StoppedError (stopped in good order),
-    NumericsError, and MachineError when a rank died.
+    NumericsError, ReceiptError, and MachineError when a rank died.
     """
     check_batches(inputs.config.mixture, inputs.config.train)
+    check_engine(inputs.config.train)
+    with lease(inputs.run_dir / LEASE):
+        prepared = prepare(inputs, reporter, ranks_hold_lease=False)
+        if isinstance(prepared, TrainOutcome):
+            return prepared
+        spec, total_steps = prepared
+        step = store.read_progress(spec.resume).step if spec.resume else 0
+        with reporter.task("train", total_steps, "steps") as task:
+            narrator = Narrator(Follower(inputs.run_dir / METRICS), reporter, task, step)
+            try:
+                _run_ranks(spec, start, narrator.tick)
+            except MachineError:
+                # A rank that ended with an error of its own says more in its verdict than its last lines do.
+                if (said := read_verdict(spec.verdict)) is not None:
+                    said.raise_error()
+                raise
+            finally:
+                staging.remove_leftovers(inputs.run_dir)
+        return conclude(inputs, spec, reporter)
+
+
+def prepare(inputs: TrainInputs, reporter: Reporter, ranks_hold_lease: bool) -> tuple[RankSpec, int] | TrainOutcome:
+    """All that comes before the ranks: the checkpoint to go on from, leftovers removed, `spec.json` written.
+
+    Returns the ranks' view and the steps of the whole training, or the outcome of one that is finished. The caller
+    holds the lease.
+    """
     mixture = Mixture.open(inputs.config.mixture, inputs.tokens, inputs.packs)
     finished = _finished(inputs, mixture.total_samples)
     if finished is not None:
         return finished
-    found = store.newest_verified(
-        inputs.run_dir / CHECKPOINTS, inputs.fingerprint, inputs.config.train.ranks, reporter.warn
-    )
+    found = store.newest_verified(inputs.run_dir / CHECKPOINTS, inputs.fingerprint, reporter.warn)
     _clean(inputs.run_dir, reporter)
     for note in mixture.notes:
         reporter.say(f"  {note}")
-    step = found.progress.step if found else None
-    cut_back(inputs.run_dir, step)
+    cut_back(inputs.run_dir, found.progress.step if found else None)
+    if found and found.progress.state.samples == mixture.total_samples:
+        return _export(inputs, mixture, found, reporter)
     if found:
-        reporter.say(f"  resuming from {found.path.name}", step=step)
-        samples = found.progress.state.samples
-        write_line(inputs.run_dir, METRICS, "resume", found.progress.step, samples=samples)
+        world, ranks = found.progress.world_size, inputs.config.train.ranks
+        other = f", saved by {world} ranks" if world != ranks else ""
+        reporter.say(f"  resuming from {found.path.name}{other}", step=found.progress.step)
+        values = {"samples": found.progress.state.samples, "saved_by_ranks": world, "ranks": ranks}
+        write_line(inputs.run_dir, METRICS, "resume", found.progress.step, **values)
     attempt, logs = _new_attempt(inputs.run_dir)
-    spec = rank_spec(inputs, attempt, _threads(inputs), found.path if found else None, logs)
-    with reporter.task("train", mixture.total_steps, "steps") as task:
-        narrator = Narrator(Follower(inputs.run_dir / METRICS), reporter, task, step or 0)
-        try:
-            _run_ranks(spec, start, narrator.tick)
-        except MachineError:
-            # A rank that ended with an error of its own says more in its verdict than its last lines do.
-            if (said := read_verdict(spec.verdict)) is not None:
-                said.raise_error()
-            raise
-        finally:
-            staging.remove_leftovers(inputs.run_dir)
+    resume = found.path if found else None
+    spec = rank_spec(inputs, attempt, _threads(inputs, ranks_hold_lease), resume, logs, ranks_hold_lease)
+    write_spec(spec.file, spec)
+    return spec, mixture.total_steps
+
+
+def conclude(inputs: TrainInputs, spec: RankSpec, reporter: Reporter) -> TrainOutcome:
+    """What the ranks' verdict says: the outcome with the exported model, or the error it records.
+
+    Raises MachineError where there is no verdict: the ranks crashed.
+    """
     verdict = read_verdict(spec.verdict)
     if verdict is None:
-        raise MachineError(f"the ranks ended without a verdict. See {logs}; the same command resumes.")
+        raise MachineError(f"the ranks ended without a verdict. See {spec.logs}; the same command resumes.")
     verdict.raise_error()
+    mixture = Mixture.open(inputs.config.mixture, inputs.tokens, inputs.packs)
+    found = store.newest_verified(inputs.run_dir / CHECKPOINTS, inputs.fingerprint, reporter.warn)
+    if found is None or found.progress.state.samples != mixture.total_samples:
+        raise MachineError(f"the ranks said they were done, but the last checkpoint is not there. See {spec.logs}.")
+    return _export(inputs, mixture, found, reporter)
+
+
+def _export(inputs: TrainInputs, mixture: Mixture, found: store.Checkpoint, reporter: Reporter) -> TrainOutcome:
+    """Export the last checkpoint of a training that has consumed all its samples."""
+    from eurolm.train.export import export_checkpoint
+
+    reporter.say("  exporting the model", step=found.progress.step)
+    export_checkpoint(found.path, inputs.tokenizer, inputs.run_dir / MODEL, inputs.fingerprint, mixture.rows([0]))
     outcome = _finished(inputs, mixture.total_samples)
     if outcome is None:
-        raise MachineError(f"the ranks said they were done, but {inputs.run_dir / MODEL} is not whole. See {logs}.")
+        raise MachineError(f"{inputs.run_dir / MODEL} was exported, but is not there. Run the same command again.")
     return TrainOutcome(**{**vars(outcome), "worked": True})
 
 
@@ -123,21 +166,20 @@ def _new_attempt(run_dir: Path) -> tuple[str, Path]:
             return f"{job}-{number}", logs
 
 
-def _threads(inputs: TrainInputs) -> int:
+def _threads(inputs: TrainInputs, in_job: bool) -> int:
     train = inputs.config.train
-    return train.threads_per_rank or max(1, cores() // train.ranks)
+    per_task = os.environ.get("SLURM_CPUS_PER_TASK") if in_job else None
+    return train.threads_per_rank or int(per_task or 0) or max(1, cores() // train.ranks)
 
 
 def _run_ranks(spec: RankSpec, start: Starter, tick: Callable[[], None]) -> None:
-    path = spec.logs / "spec.json"
-    write_spec(path, spec)
     port = free_port()
     ranks: list[Rank] = []
     with _stop_file_on_signal(spec.run_dir / STOP_FILE, ranks):
         try:
             for number in range(spec.ranks):
                 log = spec.logs / f"rank-{number}.log"
-                ranks.append(Rank(number, start(path, rank_environment(spec, number, port), log), log))
+                ranks.append(Rank(number, start(spec.file, rank_environment(spec, number, port), log), log))
             watch(ranks, tick)
         finally:
             end(ranks)

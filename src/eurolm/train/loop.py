@@ -10,8 +10,9 @@ from eurolm.config.train import TrainConfig
 from eurolm.mixture.mixture import Mixture
 from eurolm.train.engine import Engine
 from eurolm.train.observers import Observer
+from eurolm.train.phases import PhaseChanges
 from eurolm.train.saving import Saver
-from eurolm.train.schedule import factor
+from eurolm.train.schedule import factor, freeze_factor
 from eurolm.train.state import TrainState
 from eurolm.train.step import micro_batches, rank_samples, take_step
 from eurolm.train.stopping import StopRequest
@@ -24,6 +25,7 @@ class Training:
     config: TrainConfig
     mixture: Mixture
     engine: Engine
+    phases: PhaseChanges
     observers: list[Observer]
     saver: Saver
     stop: StopRequest
@@ -34,23 +36,31 @@ def train(training: Training, state: TrainState) -> TrainState:
 
     The returned state is saved. Raises NumericsError or MachineError on all ranks together.
     """
-    mixture, engine = training.mixture, training.engine
+    mixture, engine, saver = training.mixture, training.engine, training.saver
     rank, world = dist.get_rank(), dist.get_world_size()
-    observers = [*training.observers, training.saver]
+    observers, step_s = [*training.observers, saver], 0.0
     if state.samples == 0:
         for observer in observers:
             observer.started()
     while state.samples < mixture.total_samples:
         plan = mixture.plan_step(state.samples)
-        batches = list(micro_batches(mixture, rank_samples(plan, rank, world), training.config.micro_batch_rows))
-        middle = mixture.tokens_of(state.samples) + plan.rows * plan.row_tokens / 2
-        rate = factor(training.config.schedule, middle, mixture.total_tokens)
-        wishes = replace(training.saver.wishes(), stop=training.stop.wanted())
-        record = take_step(engine, plan, batches, wishes, rate)
-        state = state.after(plan.rows, record.applied)
+        micro_batch_rows = training.phases.enter(engine.model, plan.phase)
+        batches = list(micro_batches(mixture, rank_samples(plan, rank, world), micro_batch_rows))
+        set_rates(training, state.samples, plan.rows * plan.row_tokens)
+        wishes = replace(saver.wishes(), stop=training.stop.wanted(step_s, saver.longest_s))
+        record = take_step(engine, plan, batches, wishes)
+        state, step_s = state.after(plan.rows, record.applied), record.step_s
         for observer in observers:
             observer.stepped(record, state)
         if record.agreed.stop:
             break
-    training.saver.finish(mixture.steps_of(state.samples), state)
+    saver.finish(mixture.steps_of(state.samples), state)
     return state
+
+
+def set_rates(training: Training, samples: int, step_tokens: int) -> None:
+    """Learning rates of the step of `step_tokens` tokens that follows `samples`: those of its middle."""
+    mixture, config = training.mixture, training.config
+    middle = mixture.tokens_of(samples) + step_tokens / 2
+    parts = {part: freeze_factor(config.freeze, part, middle) for part in config.freeze}
+    training.engine.set_learning_rates(factor(config.schedule, middle, mixture.total_tokens), parts)

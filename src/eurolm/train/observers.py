@@ -19,13 +19,15 @@ from eurolm.errors import NumericsError
 from eurolm.scoring.generate import generate
 from eurolm.tokenizer.load import LoadedTokenizer
 from eurolm.train.compilation import uncompiled
-from eurolm.train.engine import Engine
+from eurolm.train.engine import Engine, gathered, model_bytes
 from eurolm.train.metrics import METRICS, SAMPLES, write_line
 from eurolm.train.state import TrainState
 from eurolm.train.step import StepRecord
 from eurolm.train.validate import Validation
 
 SAMPLE_SEED = 1
+GATHERED_BYTES = 2 * 10**9
+"""Largest bf16 model that is gathered on every rank at ZeRO-3 so that rank 0 can continue prompts."""
 
 
 class Observer(Protocol):
@@ -111,11 +113,11 @@ class Validator:
             self._score(record.step, record.samples)
 
     def _score(self, step: int, samples: int) -> None:
-        if not self.validation.texts:
+        if not self.validation.batches:
             return
         began = time.perf_counter()
         with uncompiled():
-            scores = self.validation.bits_per_byte(self.engine.model, self.engine.device)
+            scores = self.validation.bits_per_byte(self.engine)
         if dist.get_rank() == 0:
             seconds = round(time.perf_counter() - began, 3)
             write_line(
@@ -148,6 +150,15 @@ class Sampler:
     def _write(self, step: int) -> None:
         if not self.config.prompts:
             return
+        if self.engine.sharded_weights and model_bytes(self.engine) > GATHERED_BYTES:
+            self._say_left_out(step)
+            return
+        with gathered(self.engine):
+            self._continue(step)
+        # The others must not run into the next step's collective while rank 0 generates.
+        dist.barrier()
+
+    def _continue(self, step: int) -> None:
         if dist.get_rank() == 0:
             with uncompiled():
                 texts = generate(
@@ -156,5 +167,8 @@ class Sampler:
             share = {0: 0.0, self.total_steps: 1.0}.get(step, 0.333)
             for prompt, text in zip(self.config.prompts, texts, strict=True):
                 write_line(self.run_dir, SAMPLES, "sample", step, share=share, prompt=prompt, text=text)
-        # The others must not run into the next step's collective while rank 0 generates.
-        dist.barrier()
+
+    def _say_left_out(self, step: int) -> None:
+        if step == 0 and dist.get_rank() == 0:
+            cause = "at ZeRO-3 the model is gathered on every rank to continue a prompt, and it is too large for that"
+            write_line(self.run_dir, METRICS, "left_out", step, what="continued prompts", cause=cause)

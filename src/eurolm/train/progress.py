@@ -47,6 +47,14 @@ class Narrator:
             elif line["event"] == "validation":
                 scores = ", ".join(f"{language} {bits:.3f}" for language, bits in line["bits_per_byte"].items())
                 self.reporter.say(f"  step {line['step']:,}: bits per byte {scores}", **line)
+            elif line["event"] == "save_failed":
+                self.reporter.warn(
+                    f"the checkpoint of step {line['step']:,} could not be saved: {line['cause']}. Training goes on "
+                    "with the one before it and will try again.",
+                    **line,
+                )
+            elif line["event"] == "left_out":
+                self.reporter.warn(f"{line['what']} left out: {line['cause']}.", **line)
             elif line["event"] == "skip":
                 self.reporter.warn(
                     f"step {line['step']:,} was skipped on all ranks: {line['cause']} was not finite "

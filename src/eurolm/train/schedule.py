@@ -7,8 +7,9 @@ may be extended there (arXiv 2404.06395, "MiniCPM", section 4).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-from eurolm.config.train import ScheduleConfig
+from eurolm.config.train import FreezeConfig, Part, RewarmConfig, ScheduleConfig
 
 
 def factor(schedule: ScheduleConfig, done: float, horizon: float) -> float:
@@ -17,13 +18,39 @@ def factor(schedule: ScheduleConfig, done: float, horizon: float) -> float:
     Warm-up rises linearly from 0 to 1, the decay ends at `floor` with the horizon. Ask for the middle of a step: its
     beginning would waste the first one at rate 0, its end the last one.
     """
-    warmup = schedule.warmup_share * horizon
+    height = _height(schedule, done, horizon)
+    for rewarm in schedule.rewarms:
+        height *= _rewarmed(rewarm, done)
+    return height
+
+
+def warmup_tokens(schedule: ScheduleConfig, horizon: float) -> float:
+    """Tokens spent warming up."""
+    return schedule.warmup_share * horizon if schedule.warmup_tokens is None else float(schedule.warmup_tokens)
+
+
+def freeze_factor(freeze: Mapping[Part, FreezeConfig], part: Part, done: float) -> float:
+    """Factor of a part of the model ("embeddings", "head", "body") when `done` tokens are consumed."""
+    setting = freeze.get(part)
+    return setting.factor if setting is not None and done < setting.until_tokens else 1.0
+
+
+def _height(schedule: ScheduleConfig, done: float, horizon: float) -> float:
+    warmup = warmup_tokens(schedule, horizon)
     if done < warmup:
         return done / warmup
-    if schedule.shape == "cosine":
-        return _above(schedule.floor, 0.5 * (1.0 + math.cos(math.pi * _share(done, warmup, horizon))))
-    decay_start = max(warmup, horizon * (1.0 - schedule.decay_share))
-    return _above(schedule.floor, 1.0 - _share(done, decay_start, horizon))
+    if schedule.shape == "wsd":
+        start, decay = max(warmup, horizon * (1.0 - schedule.decay_share)), schedule.decay
+    else:
+        start, decay = warmup, schedule.shape
+    return schedule.floor + (1.0 - schedule.floor) * _decay(decay, _share(done, start, horizon))
+
+
+def _decay(form: str, share: float) -> float:
+    """From 1 at share 0 to 0 at share 1."""
+    if form == "cosine":
+        return 0.5 * (1.0 + math.cos(math.pi * share))
+    return 1.0 - (math.sqrt(share) if form == "1-sqrt" else share)
 
 
 def _share(done: float, start: float, end: float) -> float:
@@ -33,5 +60,5 @@ def _share(done: float, start: float, end: float) -> float:
     return min(1.0, (done - start) / (end - start))
 
 
-def _above(floor: float, height: float) -> float:
-    return floor + (1.0 - floor) * height
+def _rewarmed(rewarm: RewarmConfig, done: float) -> float:
+    return 1.0 if done < rewarm.at_tokens else min(1.0, (done - rewarm.at_tokens) / rewarm.over_tokens)

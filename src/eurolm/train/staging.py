@@ -19,8 +19,8 @@ RESERVE = 1.25
 
 
 def checkpoint_bytes(parameters: int, world: int, ranks_here: int) -> int:
-    """Bytes that the ranks of one node write at ZeRO-1 with AdamW: bf16 weights once, fp32 master and two moments."""
-    return 2 * parameters + 12 * parameters * ranks_here // world
+    """Bytes that the ranks of one node write, with AdamW: fp32 master and two moments of their share of the tensors."""
+    return 12 * parameters * ranks_here // world
 
 
 def memory_home(run_dir: Path) -> Path:

@@ -1,7 +1,7 @@
 """One training step: micro-batches, one agreement over all ranks, one update.
 
 The agreement is a single small all-reduce before the last backward pass. It carries the loss sum and every rank's
-wishes (stop, save, give up), so all ranks decide the same thing. Where the global loss is not finite, the last
+wishes (stop, save, …), so all ranks decide the same thing. Where the global loss is not finite, the last
 micro-batch's loss is multiplied by NaN on every rank: DeepSpeed then finds non-finite gradients and skips the update
 everywhere, the same way it does for a gradient that overflowed by itself.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ class Wishes:
 
     stop: bool = False
     save: bool = False
-    give_up: bool = False
+    save_failed: bool = False
+    """The checkpoint on its way did not arrive."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,13 @@ def micro_batches(mixture: Any, samples: range, micro_batch_rows: int | None) ->
         yield mixture.rows(list(samples[start : start + size]))
 
 
-def take_step(engine: Engine, plan: Any, batches: list[Any], wishes: Wishes, factor: float) -> StepRecord:
-    """Run one step over this rank's micro-batches. `factor` scales the peak learning rates."""
+def take_step(engine: Engine, plan: Any, batches: list[Any], wishes: Wishes) -> StepRecord:
+    """Run one step over this rank's micro-batches, at the learning rates that are set."""
     started = time.perf_counter()
     world = dist.get_world_size()
     # DeepSpeed averages gradients over ranks; we want the sum over ranks divided by the global count of targets.
     scale = world / max(1, plan.valid_targets)
     local = torch.zeros((), dtype=torch.float64, device=engine.device)
-    engine.set_learning_rate(factor)
     for number, batch in enumerate(batches, start=1):
         last = number == len(batches)
         engine.deepspeed.set_gradient_accumulation_boundary(last)
@@ -87,9 +87,8 @@ def take_step(engine: Engine, plan: Any, batches: list[Any], wishes: Wishes, fac
             agreed = agree(local, wishes)
             loss = loss * torch.where(agreed[0].isfinite(), 1.0, math.nan)
         engine.deepspeed.backward(loss * scale)
-    engine.deepspeed.step()
-    applied = bool(engine.deepspeed.was_step_applied())
-    total, stop, save, give_up = agreed.tolist()
+    applied = engine.step()
+    total, *flags = agreed.tolist()
     return StepRecord(
         step=plan.step + 1,
         samples=plan.first_sample + plan.rows,
@@ -100,13 +99,13 @@ def take_step(engine: Engine, plan: Any, batches: list[Any], wishes: Wishes, fac
         grad_norm=float(engine.deepspeed.get_global_grad_norm()) if applied and engine.norm_is_gradient else None,
         applied=applied,
         step_s=time.perf_counter() - started,
-        agreed=Wishes(stop > 0, save > 0, give_up > 0),
+        agreed=Wishes(*(flag > 0 for flag in flags)),
     )
 
 
 def agree(loss_sum: torch.Tensor, wishes: Wishes) -> torch.Tensor:
-    """Sum over ranks of [loss sum, stop, save, give up], float64 [4] on the loss's device."""
-    flags = torch.tensor([wishes.stop, wishes.save, wishes.give_up], dtype=torch.float64, device=loss_sum.device)
+    """Sum over ranks of the loss sum and of each wish in the order of `Wishes`, float64 [4] on the loss's device."""
+    flags = torch.tensor(astuple(wishes), dtype=torch.float64, device=loss_sum.device)
     vector = torch.cat([loss_sum[None], flags])
     dist.all_reduce(vector)
     return vector
@@ -115,3 +114,9 @@ def agree(loss_sum: torch.Tensor, wishes: Wishes) -> torch.Tensor:
 def _tensors(batch: Any, device: torch.device) -> tuple[torch.Tensor, ...]:
     arrays: tuple[np.ndarray[Any, Any], ...] = (batch.input_ids, batch.position_ids, batch.targets)
     return tuple(torch.from_numpy(array).to(device) for array in arrays)
+
+
+def probe_loss(engine: Engine, batch: Any) -> float:
+    """Summed loss of `batch` under the weights as they are, without gradients; every rank must call this."""
+    with torch.no_grad():
+        return float(engine.deepspeed.module(*_tensors(batch, engine.device)))

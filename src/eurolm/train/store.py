@@ -18,11 +18,17 @@ from eurolm.artifacts.atomic import PARTIAL_MARK, fsync_path, read_json, write_j
 from eurolm.artifacts.hashing import sha256_file
 from eurolm.artifacts.manifest import Manifest, damaged_files, hash_of, read_manifest, write_manifest
 from eurolm.errors import ConfigError, InputError
+from eurolm.train.receipt import Receipt
 from eurolm.train.state import TrainState
 
-ENGINE = "engine"
-"""Directory inside a checkpoint that holds DeepSpeed's files."""
+TENSORS = "tensors"
+"""Directory inside a checkpoint that holds masters and optimizer states, a file per rank."""
+MODEL = "model"
+"""Directory that holds the model's config.json, so that a checkpoint can be exported without training code."""
 STATE = "state.json"
+RECEIPT = "receipt.json"
+FORMAT = 2
+"""Of a checkpoint; raised when an older one cannot be read any more."""
 PART = "part-{node}.json"
 
 
@@ -35,6 +41,9 @@ class Progress:
     world_size: int
     threads: int
     versions: dict[str, str | None]
+    permanent: bool = False
+    """Kept for good."""
+    format: int = FORMAT
 
 
 @dataclass(frozen=True)
@@ -57,11 +66,11 @@ def complete(checkpoints: Path) -> list[Path]:
     return sorted(path for path in checkpoints.iterdir() if re.fullmatch(r"step-\d{8,}", path.name))
 
 
-def newest_verified(checkpoints: Path, fingerprint: str, ranks: int, warn: Callable[[str], None]) -> Checkpoint | None:
+def newest_verified(checkpoints: Path, fingerprint: str, warn: Callable[[str], None]) -> Checkpoint | None:
     """The newest checkpoint whose files match its manifest; None where there is none.
 
-    Damaged ones are passed over and named through `warn`. Raises ConfigError for a checkpoint of another training
-    and for one written by another number of ranks: neither is ever overwritten.
+    Damaged ones are passed over and named through `warn`. Raises ConfigError for a checkpoint of another training,
+    which is never overwritten.
     """
     for path in reversed(complete(checkpoints)):
         try:
@@ -73,34 +82,40 @@ def newest_verified(checkpoints: Path, fingerprint: str, ranks: int, warn: Calla
         except (InputError, OSError, ValueError, TypeError, KeyError) as error:
             warn(f"checkpoint {path} is passed over: {error}")
             continue
-        _check_owner(path, manifest, progress, fingerprint, ranks)
+        _check_owner(path, manifest, progress, fingerprint)
         return Checkpoint(path, progress)
     return None
 
 
-def _check_owner(path: Path, manifest: Manifest, progress: Progress, fingerprint: str, ranks: int) -> None:
+def _check_owner(path: Path, manifest: Manifest, progress: Progress, fingerprint: str) -> None:
     if manifest.fingerprint != fingerprint:
         raise ConfigError(
             f"{path} belongs to training {manifest.fingerprint}, this config makes {fingerprint}: a field that changes "
             "numbers, the data or the tokenizer is another one. A started training is not overwritten; give the run "
             "another name, or set the config back."
         )
-    if progress.world_size != ranks:
+    if progress.format != FORMAT:
         raise ConfigError(
-            f"train.ranks = {ranks}, but {path} was written by {progress.world_size} ranks, and this version resumes "
-            f"only at the same number. Set train.ranks={progress.world_size}."
+            f"{path} has format {progress.format}, this eurolm reads {FORMAT}. Go on with the eurolm that wrote it, or "
+            "give the run another name."
         )
 
 
 def read_progress(path: Path) -> Progress:
     """`state.json` of a checkpoint."""
     value = read_json(path / STATE)
-    return Progress(**{**value, "state": TrainState(**value["state"])})
+    return Progress(**{"format": 1, **value, "state": TrainState(**value["state"])})
+
+
+def read_receipt(path: Path) -> Receipt:
+    """`receipt.json` of a checkpoint."""
+    return Receipt(**read_json(path / RECEIPT))
 
 
 def begin(partial: Path, progress: Progress) -> None:
     """Create the partial directory of a checkpoint with its `state.json`."""
-    (partial / ENGINE).mkdir(parents=True)
+    (partial / TENSORS).mkdir(parents=True)
+    (partial / MODEL).mkdir()
     write_json(partial / STATE, asdict(progress))
 
 
@@ -111,8 +126,12 @@ def parts_arrived(partial: Path, nodes: int) -> bool:
 
 def commit(partial: Path, final: Path, nodes: int, fingerprint: str) -> int:
     """Write the manifest and give the checkpoint its final name; returns its bytes."""
-    state = partial / STATE
-    files: dict[str, dict[str, Any]] = {STATE: {"sha256": sha256_file(state), "bytes": state.stat().st_size}}
+    own = [partial / STATE, partial / RECEIPT, *(partial / MODEL).iterdir()]
+    files: dict[str, dict[str, Any]] = {
+        str(path.relative_to(partial)): {"sha256": sha256_file(path), "bytes": path.stat().st_size} for path in own
+    }
+    for path in own:
+        fsync_path(path)
     for node in range(nodes):
         part = partial / PART.format(node=node)
         files.update(read_json(part))
@@ -136,9 +155,10 @@ def commit(partial: Path, final: Path, nodes: int, fingerprint: str) -> int:
 
 
 def retain(checkpoints: Path, keep: int) -> None:
-    """Remove all but the newest `keep` complete checkpoints."""
+    """Remove all but the newest `keep` complete checkpoints and the permanent ones."""
     for path in complete(checkpoints)[:-keep]:
-        remove(path)
+        if not read_progress(path).permanent:
+            remove(path)
 
 
 def remove(path: Path) -> None:

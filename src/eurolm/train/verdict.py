@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from eurolm.artifacts.atomic import read_json, write_json
-from eurolm.errors import ConfigError, EurolmError, InputError, MachineError, NumericsError, StoppedError
+from eurolm.errors import BusyError, ConfigError, EurolmError, InputError, MachineError, NumericsError, StoppedError
+from eurolm.train.receipt import ReceiptError
 
 DONE = 0
 _ERRORS: dict[str, type[EurolmError]] = {
-    kind.__name__: kind for kind in (ConfigError, InputError, StoppedError, NumericsError, MachineError)
+    kind.__name__: kind
+    for kind in (BusyError, ConfigError, InputError, StoppedError, NumericsError, MachineError, ReceiptError)
 }
 
 

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
+from eurolm.artifacts.lease import lease
 from eurolm.corpus.forget import Forgotten
 from eurolm.errors import EurolmError, StoppedError
+from eurolm.machine.host import versions
 from eurolm.mixture.mixture import Mixture
 from eurolm.model.build import build_model
 from eurolm.tokenizer.load import LoadedTokenizer, load
 from eurolm.train import store
+from eurolm.train.attention import checkpoint_activations, choose_attention
 from eurolm.train.backend import start_backend
 from eurolm.train.compilation import compile_layers
 from eurolm.train.copier import Copier
-from eurolm.train.engine import Engine, engine_settings, start_engine
-from eurolm.train.export import export_model
+from eurolm.train.engine import Engine, start_engine
 from eurolm.train.inputs import RankSpec
 from eurolm.train.loop import Training, train
+from eurolm.train.measure import measure
 from eurolm.train.observers import Metrics, Observer, Sampler, Validator
-from eurolm.train.saving import Saver
+from eurolm.train.phases import PhaseChanges
+from eurolm.train.receipt import check
+from eurolm.train.saving import LIBRARIES, Saver
+from eurolm.train.settings import engine_settings
 from eurolm.train.state import TrainState
+from eurolm.train.step import probe_loss
 from eurolm.train.stopping import StopRequest
+from eurolm.train.tensors import load_tensors
 from eurolm.train.validate import load_validation
 from eurolm.train.verdict import DONE, Verdict, verdict_of, write_verdict
-
-EAGER_ATTENTION_TOKENS = 1024
-"""Rows up to this length use plain attention on a CPU: its bf16 matrix products beat torch's fused kernel there
-(Zen 4, a 7M model, rows of 256 and 512 tokens: the whole step takes 13 and 19 % less time)."""
 
 
 def run_rank(spec: RankSpec, copier: Copier | None, rank: int) -> int:
@@ -39,7 +46,8 @@ def run_rank(spec: RankSpec, copier: Copier | None, rank: int) -> int:
     that the parent ends the ranks that would wait for this one.
     """
     try:
-        verdict = _run(spec, copier, rank)
+        with lease(spec.lease) if spec.ranks_hold_lease and rank == 0 else nullcontext():
+            verdict = _run(spec, copier, rank)
     except EurolmError as error:
         write_verdict(spec.verdict, verdict_of(error))
         return error.exit_code
@@ -57,18 +65,17 @@ def _run(spec: RankSpec, copier: Copier | None, rank: int) -> Verdict:
     tokenizer = load(spec.tokenizer)
     device = start_backend(spec.threads)
     engine = _start(spec, tokenizer, device)
-    state = _load(spec, engine)
-    saver = Saver(spec, engine, copier, state.samples)
+    phases = PhaseChanges(spec.mixture.phases, spec.train.micro_batch_rows)
+    probe = partial(probe_loss, engine, mixture.rows([0]))
+    state = TrainState() if spec.resume is None else resume(spec, engine, mixture, phases, probe)
+    saver = Saver(spec, engine, copier, probe, state)
     observers = _observers(spec, engine, tokenizer, mixture, rank)
-    state = train(Training(spec.train, mixture, engine, observers, saver, stop), state)
-    step = mixture.steps_of(state.samples)
+    state = train(Training(spec.train, mixture, engine, phases, observers, saver, stop), state)
     if state.samples < mixture.total_samples:
         stop.obeyed()
+        step = mixture.steps_of(state.samples)
         message = f"stopped at step {step:,} of {mixture.total_steps:,} and saved. The same command resumes."
         return verdict_of(StoppedError(message))
-    if rank == 0:
-        summary = {"step": step, **state.to_json()}
-        export_model(engine.model, spec.tokenizer, spec.model_dir, spec.fingerprint, summary)
     return Verdict(DONE)
 
 
@@ -76,23 +83,31 @@ def _start(spec: RankSpec, tokenizer: LoadedTokenizer, device: torch.device) -> 
     """Model and engine with the initial weights."""
     model: Any = build_model(spec.model, tokenizer.vocab_size, tokenizer.eod_id)
     longest = max(phase.row_tokens for phase in spec.mixture.phases)
-    if device.type == "cpu" and longest <= EAGER_ATTENTION_TOKENS:
-        model.set_attn_implementation("eager")
+    kernel, warning = choose_attention(spec.train, device, longest)
+    model.set_attn_implementation(kernel)
+    if warning and dist.get_rank() == 0:
+        warnings.warn(warning, stacklevel=1)
+    checkpoint_activations(model, spec.train.activation_checkpointing)
     if spec.train.compile:
         compile_layers(model)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     rows = spec.train.micro_batch_rows or spec.mixture.phases[0].batch_rows // spec.ranks
-    settings = engine_settings(spec.train.optimizer, parameters, rows)
-    return start_engine(model, spec.train.optimizer, settings, spec.ranks)
+    return start_engine(model, spec.train, engine_settings(spec.train, parameters, rows), spec.ranks)
 
 
-def _load(spec: RankSpec, engine: Engine) -> TrainState:
-    """The state to go on from; weights and optimizer come from the checkpoint the parent verified."""
-    if spec.resume is None:
-        return TrainState()
-    # DeepSpeed unpickles here: only files of our own run whose hashes were checked just now.
-    engine.deepspeed.load_checkpoint(str(spec.resume), tag=store.ENGINE, load_lr_scheduler_states=False)
-    return store.read_progress(spec.resume).state
+def resume(spec: RankSpec, engine: Engine, mixture: Mixture, phases: PhaseChanges, probe: Any) -> TrainState:
+    """Load the checkpoint that the parent verified, and prove from the live engine that it is what was saved.
+
+    Raises ReceiptError where it is not, InputError where it is of another model or incomplete.
+    """
+    assert spec.resume is not None  # noqa: S101 - asked by the caller
+    progress, receipt = store.read_progress(spec.resume), store.read_receipt(spec.resume)
+    load_tensors(engine, spec.resume / store.TENSORS, receipt.steps)
+    # The phase that was trained last, not the one that comes next: the probe was taken under it.
+    phases.enter(engine.model, mixture.plan_step(mixture.samples_before(progress.step - 1)).phase)
+    same = (progress.world_size, progress.threads, progress.versions) == (spec.ranks, spec.threads, versions(LIBRARIES))
+    check(receipt, measure(engine, probe), exactly=same, checkpoint=spec.resume.name)
+    return progress.state
 
 
 def _observers(
