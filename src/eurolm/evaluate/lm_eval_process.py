@@ -1,0 +1,73 @@
+"""The process that holds lm-evaluation-harness: `python -m eurolm.evaluate.lm_eval_process JOB ANSWERS`.
+
+Started by evaluate/lm_eval.py, which sets the environment that keeps it offline.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from eurolm.artifacts.atomic import read_json, write_json
+
+
+def main(job_file: Path, answers_file: Path) -> None:
+    """Run the job and write, per task, the harness's figures and its answers per item."""
+    from lm_eval import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    job = read_json(job_file)
+    results: Any = simple_evaluate(
+        model="hf",
+        model_args={
+            "pretrained": job["model"],
+            "dtype": job["dtype"],
+            "device": job["device"],
+            "trust_remote_code": False,
+            # The same kernel and, below, the same parallelism as eurolm's own scorer.
+            "attn_implementation": "sdpa",
+        },
+        tasks=job["tasks"],
+        task_manager=TaskManager(include_path=job["tasks_dir"], include_defaults=False),
+        batch_size=job["batch_size"],
+        limit=job["limit"],
+        bootstrap_iters=0,
+        log_samples=True,
+    )
+    write_json(
+        answers_file,
+        {
+            task: {"metrics": _figures(results["results"][task]), "items": list(map(_item, results["samples"][task]))}
+            for task in job["tasks"]
+        },
+    )
+
+
+def _figures(found: dict[str, Any]) -> dict[str, float | None]:
+    """`acc,none` → `acc`; what is not a number is null."""
+    return {
+        key.partition(",")[0]: float(value) if isinstance(value, int | float) else None
+        for key, value in found.items()
+        if "," in key
+    }
+
+
+def _item(sample: dict[str, Any]) -> dict[str, Any]:
+    answers = [response[0] for response in sample["resps"]]
+    scored = [answer for answer in answers if isinstance(answer, list | tuple)]
+    numbers = [answer for answer in answers if isinstance(answer, float)]
+    texts = [answer for answer in answers if isinstance(answer, str)]
+    return {
+        "document": sample["doc"],
+        "log_probabilities": [float(answer[0]) for answer in scored] + numbers,
+        "greedy": [bool(answer[1]) for answer in scored],
+        "text": texts[0] if texts else None,
+        "metrics": {
+            name: float(sample[name]) for name in sample["metrics"] if isinstance(sample.get(name), int | float)
+        },
+    }
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
