@@ -15,7 +15,7 @@ from eurolm.errors import InputError
 @click.command()
 @click.argument("run")
 @click.option(
-    "--job", metavar="NAME", help="A job's name or id, as `eurolm status` shows them; default: the newest log."
+    "--job", metavar="NAME", help="Job by name or id, as `eurolm status` shows them; default: the newest log."
 )
 @click.option("--ranks", is_flag=True, help="Of a training job: the rank that wrote last, instead of the job script.")
 @click.option("--lines", default=40, type=click.IntRange(min=1), help="Lines shown.")

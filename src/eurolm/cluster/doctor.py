@@ -1,4 +1,4 @@
-"""`eurolm doctor`: why a run does not go on, in one screen: the job that failed first, its last words, what they mean."""
+"""`eurolm doctor`: why a run does not go on, in one screen: the job that failed, its last words, what they mean."""
 
 from __future__ import annotations
 
@@ -38,10 +38,13 @@ SIGNS = (
          "lower train.micro_batch_rows, raise train.zero_stage or train.activation_checkpointing; see eurolm plan"),
     Sign(r"DUE TO TIME LIMIT", "the job ran into its time limit without stopping in time",
          "the last checkpoint counts; shorten train.save_every_minutes if it is old"),
-    Sign(r"[Nn]ode failure on|NODE_FAIL|DUE TO NODE FAILURE", "a node died", "nothing: the job starts again and resumes"),
-    Sign(r"Invalid account or account/partition|Invalid qos|Invalid partition", "Slurm knows no such account, QOS or partition",
+    Sign(r"[Nn]ode failure on|NODE_FAIL|DUE TO NODE FAILURE", "a node died",
+         "nothing: the job starts again and resumes"),
+    Sign(r"Invalid account or account/partition|Invalid qos|Invalid partition",
+         "Slurm knows no such account, QOS or partition",
          "check cluster.account, cluster.partition and cluster.qos"),
-    Sign(r"(Name or service not known|Temporary failure in name resolution)", "a node could not find the first node by name",
+    Sign(r"(Name or service not known|Temporary failure in name resolution)",
+         "a node could not find the first node by name",
          "the job script takes it from scontrol; look for a proxy or a resolver problem of the site"),
     Sign(r"No module named '?eurolm", "the job's Python has no eurolm",
          "set cluster.environment (bare) or cluster.user_software (container); see docs/lumi.md"),
@@ -49,7 +52,8 @@ SIGNS = (
          "the container cannot be started", "check cluster.container and the profile's modules"),
     Sign(r"NCCL WARN.*(timeout|unhandled)|Watchdog caught collective|ncclSystemError", "a collective hung or failed",
          "a sick node or the network: run the preflight job again, and exclude the node it names"),
-    Sign(r"Lmod has detected|ModuleCmd.*ERROR|Unable to locate a modulefile", "a module of the profile does not exist any more",
+    Sign(r"Lmod has detected|ModuleCmd.*ERROR|Unable to locate a modulefile",
+         "a module of the profile does not exist any more",
          "sites rename them after maintenance: set them in a profile of your own"),
 )  # fmt: skip
 
@@ -82,7 +86,7 @@ def shown(found: Status, findings: list[Finding]) -> list[str]:
         if found.launch.cancelled:
             lines.append("The run was cancelled; `eurolm launch` goes on where it was.")
         return lines + ([f"Waiting: {', '.join(waiting)}"] if waiting else [])
-    lines: list[str] = []
+    lines = []
     for finding in findings[:2]:
         lines += [f"{finding.job} {finding.what}", *(f"    {word}" for word in finding.words)]
         lines += [line for sign in finding.signs for line in (f"  → {sign.meaning}", f"    remedy: {sign.remedy}")]

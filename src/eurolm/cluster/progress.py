@@ -6,6 +6,7 @@ import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from eurolm.artifacts.ledger import events
 
@@ -66,7 +67,7 @@ def finished_stages(run_dir: Path) -> dict[str, float | None]:
     return {stage: done[stage] for stage in STAGES if stage in done}
 
 
-def _last_lines(path: Path) -> list[dict[str, object]]:
+def _last_lines(path: Path) -> list[dict[str, Any]]:
     """The complete JSON lines in the last part of a file that may be gigabytes long."""
     try:
         with path.open("rb") as stream:

@@ -124,9 +124,7 @@ def bound_directories(order: Order) -> list[str]:
     """Directories that a job reads or writes, as a container must be told of them: workspace, config, named paths."""
     named = [Path(text) for text in _texts(order.config.model_dump(mode="json")) if text.startswith("/")]
     # A pattern such as /data/*.jsonl lies in the last directory before its first wildcard.
-    plain = [
-        Path(*part.parts[: next((i for i, p in enumerate(part.parts) if set(p) & set("*?[")), None)]) for part in named
-    ]
+    plain = [next(p for p in (path, *path.parents) if not set(str(p)) & set("*?[")) for path in named]
     folders = [path if path.is_dir() else path.parent for path in plain if path.exists() or path.parent.is_dir()]
     workspace = order.run_dir.parents[1]
     wanted = sorted({workspace, order.workdir.resolve(), order.config_file.resolve().parent, *folders})

@@ -77,9 +77,11 @@ def _from_squeue(jobs: Sequence[str]) -> dict[str, JobState]:
     # squeue fails when it knows none of the jobs that are asked for, hence no check.
     wanted = ",".join(f"{field}:|" for field in FIELDS)
     command = ["squeue", "--noheader", "--states=all", f"--jobs={','.join(jobs)}", f"--Format={wanted}"]
-    rows = (line.split("|") for line in _call(command).stdout.splitlines())
-    told = [JobState(*row[:6], int(row[6] or 0), _code(row[7])) for row in rows if len(row) > len(FIELDS)]
-    return {state.job: state for state in told}
+    found = {}
+    for line in _call(command).stdout.splitlines():
+        job, state, reason, nodes, start, end, restarts, code = line.split("|")[: len(FIELDS)]
+        found[job] = JobState(job, state, reason, nodes, start, end, int(restarts or 0), _code(code))
+    return found
 
 
 def _code(text: str) -> str:

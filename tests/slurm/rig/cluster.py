@@ -50,7 +50,7 @@ class Cluster:
 
     @property
     def nodes(self) -> list[str]:
-        """Names of the compute nodes."""
+        """Names of the compute nodes with devices."""
         return [self.layout.site.node(index) for index in range(self.layout.nodes)]
 
     @property
@@ -100,7 +100,7 @@ class Cluster:
 
     def start_node(self, name: str) -> None:
         """Boot a compute node."""
-        index, root = self.nodes.index(name), self.layout.root
+        index, root = self.layout.names.index(name), self.layout.root
         address = f"{self.layout.address(index)}/16"
         wires = f"""set -eu
             ip netns del {name} 2>/dev/null || true; ip link del v{index} 2>/dev/null || true
@@ -145,7 +145,7 @@ class Cluster:
     def healthy(self) -> bool:
         """Whether every node is up."""
         answer = self.run("sinfo", "-h", "-N", "-t", "idle,alloc,mix,comp", "-o", "%N", expect=None)
-        return len(set(answer.stdout.split())) == self.layout.nodes
+        return set(answer.stdout.split()) == set(self.layout.names)
 
     def _last_lines(self) -> str:
         logs = sorted((self.layout.root / "log").iterdir())
@@ -192,7 +192,7 @@ def _boot(layout: Layout, login: subprocess.Popen[bytes]) -> Cluster:
 
         start_accounting(started)
     started.daemon("slurmctld", "slurmctld", "-D", "-c")
-    for name in started.nodes:
+    for name in layout.names:
         started.start_node(name)
     started.wait_for(started.healthy, UP_WITHIN_S, "nodes up")
     return started

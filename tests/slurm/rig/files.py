@@ -103,6 +103,12 @@ class Layout:
     nodes: int
     accounting: bool
 
+    @property
+    def names(self) -> list[str]:
+        """Names of all compute nodes: those with devices, then the one without."""
+        gpu_nodes = [self.site.node(index) for index in range(self.nodes)]
+        return gpu_nodes + ([self.site.cpu.name] if self.site.cpu else [])
+
     def address(self, index: int) -> str:
         """IP address of a node."""
         return f"10.77.1.{10 + index}"
@@ -130,7 +136,18 @@ def write_files(layout: Layout) -> None:
             f"ThreadsPerCore={site.threads_per_core} RealMemory={site.memory_mib} Gres=gpu:{site.gpu}:{site.gpus} "
             f"CoreSpecCount={site.reserved_cores} State=UNKNOWN"
         )
-    lines += [f"PartitionName={partition} Nodes=ALL State=UP" for partition in site.partitions]
+    gpu_nodes = ",".join(site.node(index) for index in range(layout.nodes))
+    lines += [f"PartitionName={partition} Nodes={gpu_nodes} State=UP" for partition in site.partitions]
+    if site.cpu is not None:
+        address = layout.address(layout.nodes)
+        (root / "spool" / site.cpu.name).mkdir()
+        hosts += [f"{address} {site.cpu.name}", f"::ffff:{address} {site.cpu.name}"]
+        lines.append(
+            f"NodeName={site.cpu.name} NodeAddr={address} Sockets={site.cpu.sockets} "
+            f"CoresPerSocket={site.cpu.cores_per_socket} ThreadsPerCore={site.cpu.threads_per_core} "
+            f"RealMemory={site.cpu.memory_mib} State=UNKNOWN"
+        )
+        lines += [f"PartitionName={partition} Nodes={site.cpu.name} State=UP" for partition in site.cpu.partitions]
     (root / "slurm.conf").write_text("\n".join(lines) + "\n")
     (root / "hosts").write_text("\n".join(hosts) + "\n")
     (root / "login_init.sh").write_text(LOGIN_INIT.format(**names))

@@ -10,6 +10,18 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class CpuNode:
+    """A node without devices, and the partitions it is in."""
+
+    name: str
+    sockets: int
+    cores_per_socket: int
+    threads_per_core: int
+    memory_mib: int
+    partitions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Site:
     """Shape of a site's nodes and what its scheduler grants."""
 
@@ -27,6 +39,8 @@ class Site:
     reserved_cores: int
     account: str
     partitions: tuple[str, ...]
+    cpu: CpuNode | None = None
+    """A node without devices, where the site has such for jobs of the same account."""
     qos: tuple[tuple[str, str], ...] = ()
 
     def node(self, index: int) -> str:
@@ -45,6 +59,14 @@ LUMI = Site(
         "small-g MaxTime=3-00:00:00 DefaultTime=00:30:00 MaxNodes=4",
         "dev-g MaxTime=03:00:00 DefaultTime=00:30:00 MaxNodes=32",
     ),
+    # LUMI-C: two 64-core processors, 256 GB of which jobs are given 224; small 3 d and 4 nodes, standard 2 d and 512.
+    cpu=CpuNode(
+        name="nid001001", sockets=2, cores_per_socket=64, threads_per_core=2, memory_mib=229_376,
+        partitions=(
+            "small MaxTime=3-00:00:00 DefaultTime=00:30:00 MaxNodes=4",
+            "standard MaxTime=2-00:00:00 DefaultTime=00:30:00 MaxNodes=512 OverSubscribe=EXCLUSIVE",
+        ),
+    ),
 )  # fmt: skip
 
 # CINECA, "Booster Section" (March 2025): normal 64 nodes and 24 h; debug 2 nodes and 30 min; bprod 65-256 full nodes;
@@ -53,9 +75,11 @@ LEONARDO = Site(
     name="leonardo", node_pattern="lrdn{:04d}", first_node=1001, gpu="a100", gpu_flags="nvidia_gpu_env", gpus=4,
     sockets=1, cores_per_socket=32, threads_per_core=1, memory_mib=514_000, reserved_cores=0,
     account="euhpc_d00_000",
-    partitions=(
-        "boost_usr_prod MaxTime=1-00:00:00 DefaultTime=00:30:00 MaxNodes=256 Default=YES",
-        "lrd_all_serial MaxTime=04:00:00 DefaultTime=00:30:00 MaxNodes=1",
+    partitions=("boost_usr_prod MaxTime=1-00:00:00 DefaultTime=00:30:00 MaxNodes=256 Default=YES",),
+    # 4 cores and 30.8 GB without a GPU, 4 h.
+    cpu=CpuNode(
+        name="login14", sockets=1, cores_per_socket=4, threads_per_core=1, memory_mib=31_539,
+        partitions=("lrd_all_serial MaxTime=04:00:00 DefaultTime=00:30:00 MaxNodes=1",),
     ),
     qos=(
         ("normal", "MaxTRES=node=64"),

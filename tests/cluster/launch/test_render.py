@@ -1,0 +1,92 @@
+"""Rendered job scripts: as reviewed, clean, and without what breaks training on these machines."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.cluster.launch.orders import SITES, order
+
+from eurolm.cluster.jobs import KINDS, TRAIN, options, signal_seconds
+from eurolm.cluster.render import bound_directories, render, render_all
+from eurolm.errors import ConfigError
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "slurm"
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_scripts_are_as_reviewed(site: str) -> None:
+    """Golden files, one directory a site. `EUROLM_GOLDEN=write` renders them again, for review in the diff."""
+    for name, text in render_all(order(site)).items():
+        golden = GOLDEN / site / name
+        if os.environ.get("EUROLM_GOLDEN") == "write":
+            golden.parent.mkdir(parents=True, exist_ok=True)
+            golden.write_text(text)
+        assert text == golden.read_text(), f"{golden} differs"
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+def test_scripts_are_clean(tmp_path: Path) -> None:
+    for site in SITES:
+        for name, text in render_all(order(site, workdir=Path("/scratch/it's $(a) `b` $HOME"))).items():
+            (tmp_path / f"{site}-{name}").write_text(text)
+    answer = subprocess.run(["shellcheck", *tmp_path.iterdir()], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_no_script_holds_what_breaks_training(site: str) -> None:
+    given = order(site)
+    for text in render_all(given).values():
+        # The reasons for leaving them out stand in comments.
+        code = "\n".join(line for line in text.splitlines() if not line.startswith("# "))
+        for option in given.profile.slurm.forbidden_options:
+            assert option not in code
+
+
+def test_training_job_carries_what_a_chain_needs() -> None:
+    text = render(TRAIN, order(time_limit_hours=2.0))
+    head = {line.removeprefix("#SBATCH --") for line in text.splitlines() if line.startswith("#SBATCH")}
+    assert {"requeue", "open-mode=append", "kill-on-invalid-dep=yes", "signal=B:USR1@360", "nodes=2"} <= head
+    assert {"time=0-02:00:00", "gpus-per-node=8", "cpus-per-task=7", "ntasks-per-node=8", "mem=480G"} <= head
+    step = re.sub(r"\\\n\s*", "", text)
+    line = next(line for line in step.splitlines() if line.startswith("srun "))
+    assert "--cpus-per-task=7" in line and "--kill-on-bad-exit=1" in line and "--ntasks=16" in line
+    masks = order().profile.cores.device_masks
+    assert f"--cpu-bind=mask_cpu:{','.join(masks)}" in line and len(masks) == 8
+    assert "train.ranks=16" in text
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(172_800, 600), (3600, 180), (600, 60), (60, 30)])
+def test_signal_comes_in_time(limit: int, expected: int) -> None:
+    assert signal_seconds(limit) == expected
+
+
+def test_large_runs_get_the_queue_for_their_size() -> None:
+    small, large = order("leonardo", nodes=64), order("leonardo", nodes=100)
+    assert "qos=normal" in options(TRAIN, small.config, small.profile)
+    assert "qos=boost_qos_bprod" in options(TRAIN, large.config, large.profile)
+
+
+def test_missing_account_and_image_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"cluster\.account is not set: LUMI-G"):
+        render(TRAIN, order(account=None))
+    with pytest.raises(ConfigError, match=r"cluster\.container is not set"):
+        render(TRAIN, order("marenostrum5", container=None))
+
+
+def test_container_sees_what_the_config_names(tmp_path: Path) -> None:
+    given = order()
+    corpus = {"sources": [{"name": "a", "paths": [str(tmp_path / "text" / "*.jsonl")], "language": "lv"}]}
+    (tmp_path / "text").mkdir()
+    config = given.config.model_validate({**given.config.model_dump(by_alias=True), "corpus": corpus})
+    bound = bound_directories(type(given)(config, given.profile, given.config_file, (), given.workdir))
+    assert bound == sorted(["/scratch/project_465000000/anna", str(tmp_path / "text")])
+
+
+def test_every_kind_has_its_own_name() -> None:
+    assert len({kind.name for kind in KINDS}) == len(KINDS)
