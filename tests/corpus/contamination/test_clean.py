@@ -53,6 +53,7 @@ def test_items_of_every_task_leave_real_text_and_nothing_else_does() -> None:
     draw = random.Random(1)
     found = list(queries(DecontaminationConfig()))
     index_ = ItemIndex.build(found)
+    found = [query for query in found if all(len(view.split()) >= 5 for view in query.views)]
     texts, expected, planted = [], [], set()
     for number, record in enumerate(sample("lv_eltec")):
         lines = record["text"].split("\n")
