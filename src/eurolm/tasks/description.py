@@ -103,11 +103,14 @@ class StatedBaselines(Part):
     copied: float | None = Field(default=None, ge=0, le=1, alias="copy")
 
     @property
+    def stated(self) -> dict[str, float]:
+        """Those that mean something, by name."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
+    @property
     def best(self) -> float:
         """The highest: what a score must beat to say anything. 0 where there is none."""
-        return max(
-            value for value in (0.0, self.uniform, self.majority, self.shortest, self.copied) if value is not None
-        )
+        return max(self.stated.values(), default=0.0)
 
 
 class Template(Part):

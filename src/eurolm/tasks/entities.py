@@ -2,11 +2,14 @@
 
 An answer is one line: `persona: Jānis Bērziņš; vieta: Rīga`, or the task's word for none. Entities are compared as
 (label, text) with their number, so a name that occurs twice must be found twice; where in the text is not asked.
+
+This file imports nothing of eurolm: `eurolm tasks export` copies it beside the files that lm-evaluation-harness reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Entities = tuple[tuple[str, str], ...]
@@ -72,3 +75,27 @@ def from_answer(answer: str, words: Mapping[str, str], nothing: str) -> Entities
         if colon and text.strip():
             found.append((labels.get(word.strip().casefold(), word.strip()), " ".join(text.split())))
     return tuple(found)
+
+
+Counts = tuple[int, int, int]
+"""Entities found rightly, found though not there, and missed."""
+
+
+def counted(gold: Entities, found: Entities) -> Counts:
+    """How many of the entities of one item were found, by label and text."""
+    wanted, named = Counter(gold), Counter(found)
+    right = sum((wanted & named).values())
+    return right, named.total() - right, wanted.total() - right
+
+
+def micro_f1(counts: Iterable[Counts]) -> float:
+    """Micro-F1 over items; 0 where there was neither anything to find nor anything named."""
+    right, wrong, missed = (sum(column) for column in zip(*counts, strict=True))
+    return 2 * right / (2 * right + wrong + missed) if right else 0.0
+
+
+def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Counts]:
+    """What lm-evaluation-harness calls for an item of an export; it aggregates by `micro_f1`."""
+    words = {str(label): str(word) for label, word in doc["words"]}
+    gold = tuple((label, text) for label, text in doc["entities"])
+    return {"micro_f1": counted(gold, from_answer(results[0], words, doc["no_entities"]))}

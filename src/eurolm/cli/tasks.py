@@ -1,0 +1,209 @@
+"""`eurolm tasks list|show|export`: which evaluations there are, what exactly they ask, and as files for lm-eval."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from eurolm.cli.options import common
+from eurolm.console import Reporter
+from eurolm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from eurolm.tasks.items import Item
+    from eurolm.tasks.load import Task
+    from eurolm.tasks.prompts import Prompt
+
+
+@click.group()
+def tasks() -> None:
+    """Evaluation tasks: list them, show their exact prompts, export them for lm-evaluation-harness."""
+
+
+def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that decide what is asked."""
+    options = (
+        click.option("--shots", default=0, show_default=True, type=click.IntRange(min=0), help="Examples a prompt."),
+        click.option("--seed", default=1, show_default=True, help="Chooses the examples."),
+        click.option(
+            "--items", type=click.Path(path_type=Path), metavar="FILE", help="Items of this file, not the carried ones."
+        ),
+    )
+    for option in options:
+        command = option(command)
+    return common(command)
+
+
+@tasks.command("list")
+@common
+def list_tasks(reporter: Reporter) -> None:
+    """All tasks: kind, language, items, how the items were written, licence, baselines, who reviewed them."""
+    from eurolm.tasks.load import fetched_names, load_task, task_names
+
+    rows = [_summary(load_task(name)) for name in (*task_names(), *fetched_names())]
+    if reporter.mode == "json":
+        for row in rows:
+            click.echo(json.dumps(row, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*rows[0], box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    Console(width=None if click.get_text_stream("stdout").isatty() else 200).print(table)
+
+
+def _summary(task: Task) -> dict[str, Any]:
+    from eurolm.tasks.items import items
+
+    return {
+        "task": task.name,
+        "kind": task.kind,
+        "language": task.language,
+        "items": "fetched" if task.items is None else len(items(task)),
+        "metric": task.metric,
+        "best baseline": task.baselines.best if task.baselines.stated else None,
+        "templates": len(task.templates) or None,
+        "written": task.written,
+        "license": task.license,
+        "reviewed by": task.reviewed_by or "nobody yet",
+    }
+
+
+@tasks.command()
+@click.argument("name", metavar="TASK")
+@click.option("-n", "count", default=3, show_default=True, type=click.IntRange(min=1), help="Items to show.")
+@click.option("--template", default="", metavar="NAME", help="Wording; the task's first where not given.")
+@click.option("--tokenizer", type=click.Path(path_type=Path), metavar="DIR", help="Show the tokens of this tokenizer.")
+@click.option("--chat", is_flag=True, help="Ask by the chat template beside the tokenizer.")
+@_asking
+def show(
+    name: str,
+    count: int,
+    template: str,
+    tokenizer: Path | None,
+    chat: bool,
+    shots: int,
+    seed: int,
+    items: Path | None,
+    reporter: Reporter,
+) -> None:
+    """Show what a model is asked, character by character, and what is right."""
+    if chat and tokenizer is None:
+        raise ConfigError("--chat needs the tokenizer whose chat template is used: --tokenizer DIR.")
+    task, found = _opened(name, items)
+    from eurolm.tasks.chat import as_chat, chat_of
+    from eurolm.tasks.examples import limited
+    from eurolm.tasks.prompts import prompts
+
+    asked = prompts(task, limited(found, count), template, shots, seed, found)
+    if chat and tokenizer is not None:
+        render = chat_of(tokenizer)
+        asked = [as_chat(prompt, render) for prompt in asked]
+    pieces = _pieces(tokenizer) if tokenizer else None
+    if reporter.mode == "json":
+        for prompt in asked:
+            shown = vars(prompt) | {"turns": [vars(turn) for turn in prompt.turns]}
+            tokens = {"tokens": pieces(prompt.context)} if pieces else {}
+            click.echo(json.dumps(shown | tokens, ensure_ascii=False))
+        return
+    _head(task, len(found), template)
+    for prompt in asked:
+        _print_prompt(prompt, pieces)
+
+
+@tasks.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("names", metavar="[TASK]...", nargs=-1)
+@click.option("--template", "templates", multiple=True, metavar="NAME|all", help="May be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), help="Items a task; always the same ones.")
+@_asking
+def export(
+    directory: Path,
+    names: tuple[str, ...],
+    templates: tuple[str, ...],
+    limit: int | None,
+    shots: int,
+    seed: int,
+    items: Path | None,
+    reporter: Reporter,
+) -> None:
+    """Write tasks (all that are carried, unless named) as files that lm-evaluation-harness runs unchanged, offline."""
+    if items and len(names) != 1:
+        raise ConfigError("--items belongs to one task: name it.")
+    from eurolm.tasks.examples import limited
+    from eurolm.tasks.export import export_task
+    from eurolm.tasks.load import task_names
+
+    directory.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name in names or task_names():
+        task, found = _opened(name, items)
+        for template in _chosen(task, templates):
+            written.append(export_task(directory, task, limited(found, limit), template, shots, seed, found))
+            reporter.say(f"{written[-1].name}: {written[-1].items:,} items", **vars(written[-1]))
+    reporter.say(
+        f"cd {directory} && HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 lm_eval --model hf --model_args pretrained=DIR "
+        f"--include_path . --tasks {','.join(entry.name for entry in written[:3])}{',…' if len(written) > 3 else ''}"
+    )
+
+
+def _chosen(task: Task, templates: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(task.templates) or ("",) if templates == ("all",) else templates or ("",)
+
+
+def _opened(name: str, path: Path | None) -> tuple[Task, list[Item]]:
+    from eurolm.tasks.items import items
+    from eurolm.tasks.load import load_task, with_items
+
+    task = load_task(name)
+    task = with_items(task, path) if path else task
+    return task, items(task)
+
+
+def _pieces(tokenizer: Path) -> Callable[[str], list[str]]:
+    from eurolm.tokenizer.load import load
+
+    loaded = load(tokenizer)
+    return lambda text: [loaded.decode([number]) for number in loaded.encode(text)]
+
+
+def _head(task: Task, count: int, template: str) -> None:
+    said = {
+        "kind": task.kind,
+        "items": f"{count:,}, {task.written}; {task.made_by}",
+        "license": task.license,
+        "metric": task.metric,
+        "baselines": ", ".join(f"{name} {value}" for name, value in task.baselines.stated.items()) or "none",
+        "template": f"{template or task.default_template} of {', '.join(task.templates)}" if task.templates else None,
+        "reviewed by": task.reviewed_by or "nobody yet",
+    }
+    click.echo(click.style(task.name, bold=True))
+    for key, value in said.items():
+        if value is not None:
+            click.echo(f"  {key}: {value}")
+
+
+def _print_prompt(prompt: Prompt, pieces: Callable[[str], list[str]] | None) -> None:
+    click.echo(click.style(f"── {prompt.item}", bold=True))
+    if prompt.context:
+        click.echo(prompt.context)
+    for place, choice in enumerate(prompt.choices):
+        right = click.style("✓", fg="green") if place == prompt.gold else " "
+        click.echo(f"  {right} {choice!r}{_shown(choice, pieces)}")
+    for reference in prompt.references:
+        click.echo(f"  {click.style('✓', fg='green')} {reference!r}")
+    if prompt.max_new_tokens:
+        click.echo(f"  written until {' or '.join(map(repr, prompt.stop))}, at most {prompt.max_new_tokens} tokens")
+    if pieces and prompt.context:
+        click.echo(f"  context{_shown(prompt.context, pieces)}")
+
+
+def _shown(text: str, pieces: Callable[[str], list[str]] | None) -> str:
+    found = pieces(text) if pieces else None
+    return f"  {len(found)} tokens: {'|'.join(found)!r}" if found is not None else ""
