@@ -36,6 +36,8 @@ class Devices(Facts):
     """Dense bf16 peak per device, FLOP/s."""
     planning_peak_bf16_flops: float | None
     """Peak used to plan where the device's own is not published: that of the stock part of the same generation."""
+    comparable: list[str]
+    """Devices of configs/throughput.yaml whose published speeds apply, scaled by peak."""
     gres: str | None
     """Generic-resource name of one device type in Slurm (`gpu`, `gpu:a100`)."""
 
