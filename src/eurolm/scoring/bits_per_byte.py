@@ -17,6 +17,7 @@ import numpy as np
 
 from eurolm.errors import ConfigError
 from eurolm.scoring.loglikelihood import IGNORED, ScoredRow, row_logprobs
+from eurolm.scoring.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from eurolm.tokenizer.load import LoadedTokenizer
@@ -42,11 +43,13 @@ def score_documents(
     batch_tokens: int,
     advance: Callable[[float], None] | None = None,
     workers: int = 1,
+    ranks: Ranks = ALONE,
 ) -> list[DocumentScore]:
     """Score each text under `model` (any dtype and device), in the order given.
 
-    `window` and `stride` in tokens, `batch_tokens` padded tokens per forward pass, `workers` passes at once. `advance`
-    is called with the share of the work just done. Raises ConfigError unless 1 ≤ stride ≤ window.
+    `window` and `stride` in tokens, `batch_tokens` padded tokens per forward pass, `workers` passes at once on each of
+    `ranks`, which all get all scores. `advance` is called with the share of the work just done. Raises ConfigError
+    unless 1 ≤ stride ≤ window, NumericsError for values that are not finite.
     """
     encoded = encode(tokenizer, texts)
     rows: list[ScoredRow] = []
@@ -56,7 +59,7 @@ def score_documents(
             rows.append(row)
             owners.append(owner)
     bits = np.zeros(len(texts), np.float64)
-    for owner, scores in zip(owners, row_logprobs(model, rows, batch_tokens, advance, workers), strict=True):
+    for owner, scores in zip(owners, row_logprobs(model, rows, batch_tokens, advance, workers, ranks), strict=True):
         bits[owner] -= scores.sum(dtype=np.float64) / math.log(2)
     return [
         DocumentScore(float(cost), len(text.encode()), len(ids))

@@ -16,7 +16,7 @@ from eurolm.scoring.batch_size import automatic_batch_tokens
 from eurolm.scoring.encoding import Opening, context_limit, encode_requests
 from eurolm.scoring.ranks import ALONE, Ranks
 from eurolm.scoring.traits import examine
-from eurolm.scoring.trees import TokenText, tree_rows, tree_scores
+from eurolm.scoring.trees import TokenText, single_rows, tree_rows, tree_scores
 
 if TYPE_CHECKING:
     from eurolm.tokenizer.load import LoadedTokenizer
@@ -101,6 +101,14 @@ def score_continuations(
     branching = traits.masks and (traits.window is None or longest <= traits.window)
     rows = tree_rows(texts, model.config.hidden_size, branching)
     scores = tree_scores(model, texts, rows, batch_tokens, advance, workers, ranks)
+    # A masked NaN is still NaN: in one row a text that breaks the model takes its neighbours along. Those are asked
+    # again by themselves, so that as many are counted as there are.
+    doubtful = [index for row in rows if len(row.texts) > 1 for index in row.texts if not _finite(scores[index][0])]
+    if doubtful:
+        apart = [texts[index] for index in doubtful]
+        again = tree_scores(model, apart, single_rows(apart), batch_tokens, None, workers, ranks)
+        for index, found in zip(doubtful, again, strict=True):
+            scores[index] = found
     return [
         _score(request, text, lost, *found)
         for request, text, lost, found in zip(requests, texts, cut, scores, strict=True)
@@ -109,7 +117,11 @@ def score_continuations(
 
 def _score(request: Continuation, text: TokenText, lost: int, logprobs: np.ndarray, greedy: np.ndarray) -> Score:
     size = len(request.text.encode())
-    if not np.isfinite(logprobs).all():
+    if not _finite(logprobs):
         return NonFiniteScore(text.scored, size, lost)
     bits = float(logprobs.sum(dtype=np.float64) / math.log(2))
     return ContinuationScore(bits, text.scored, size, bool(greedy.all()), lost)
+
+
+def _finite(logprobs: np.ndarray) -> bool:
+    return bool(np.isfinite(logprobs).all())

@@ -84,6 +84,20 @@ def encode_requests(
     return texts, cut
 
 
+def encode_contexts(
+    tokenizer: LoadedTokenizer, contexts: Sequence[str], opens: Opening, special: bool, most: int | None
+) -> tuple[list[np.ndarray], list[int]]:
+    """Ids (int64) of contexts that a model continues, at most the last `most` of each; how many were cut off the left.
+
+    `special` as for `encode_requests`; spaces at the end stay.
+    """
+    with _reading_special(tokenizer, special):
+        encoded = [_opened(np.array(ids, np.int64), text, opens)
+                   for ids, text in zip(tokenizer.encode_batch(contexts), contexts, strict=True)]  # fmt: skip
+    kept = [ids if most is None else ids[max(0, len(ids) - most) :] for ids in encoded]
+    return kept, [len(ids) - len(own) for ids, own in zip(encoded, kept, strict=True)]
+
+
 def context_limit(config: Any) -> int | None:
     """Tokens a model declares to take, under the names lm-evaluation-harness looks for; null where it names none."""
     for name in ("n_positions", "max_position_embeddings", "n_ctx"):

@@ -80,15 +80,15 @@ def tree_rows(texts: Sequence[TokenText], width: int, branching: bool, longest: 
     `width` is the model's. Without `branching`, for attention that takes no mask, a row holds only texts each of which
     continues the one before, as the one-token answers of a question do.
     """
-    # Big-endian bytes sort as the ids do, and a text stands beside the one it shares most with.
-    keys = [text.ids.astype(">u4").tobytes() for text in texts]
+    # Big-endian bytes sort as ids do: a text follows the one it shares most with, and one that it continues.
+    keys = [text.inputs.astype(">u4").tobytes() for text in texts]
     rows: list[TreeRow] = []
     last = np.empty(0, np.int64)
     for index in sorted(range(len(texts)), key=lambda index: (keys[index], index)):
         inputs = texts[index].inputs
         shared = shared_prefix(last, inputs) if rows else 0
         new = len(inputs) - shared
-        joins = new == 0 or shared == len(last)
+        joins = shared == len(last)
         if rows and not joins and branching:
             # One row attends over all pairs of its places, two rows each over their own.
             more = (rows[-1].length + new) ** 2 - rows[-1].length ** 2 - len(inputs) ** 2
@@ -98,6 +98,15 @@ def tree_rows(texts: Sequence[TokenText], width: int, branching: bool, longest: 
             shared = 0
         rows[-1].add(index, texts[index], shared)
         last = inputs
+    return rows
+
+
+def single_rows(texts: Sequence[TokenText]) -> list[TreeRow]:
+    """Every text in a row of its own."""
+    rows = []
+    for index, text in enumerate(texts):
+        rows.append(TreeRow())
+        rows[-1].add(index, text, 0)
     return rows
 
 
