@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from eurolm.tasks.items import Item
     from eurolm.tasks.load import Task
     from eurolm.tasks.prompts import Prompt
+
+WIDE = 200
+"""Columns of a table that goes to a file."""
 
 
 @click.group()
@@ -55,7 +59,7 @@ def list_tasks(reporter: Reporter) -> None:
     table = Table(*rows[0], box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console(width=None if click.get_text_stream("stdout").isatty() else 200).print(table)
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 def _summary(task: Task) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Prompts as conversations for instruct models, by the chat template that lies beside their tokenizer.
 
 The template is Jinja, run in a sandbox with the settings and names that `transformers` gives it, without loading
-`transformers`. It writes special tokens itself: whoever encodes its text must add none.
+`transformers`. It writes special tokens itself: whoever encodes its text must add none. Templates that write today's
+date are given one that never changes, so that a score is the same tomorrow.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from eurolm.errors import ConfigError, InputError
 from eurolm.tasks.prompts import Prompt, Turn
 
+TODAY = date(2024, 7, 26)
+"""The date that Llama 3's template takes where it is told none."""
 Chat = Callable[[Sequence[Turn]], str]
 """Conversation → text that ends where the assistant begins to speak."""
 
@@ -34,7 +37,7 @@ def chat_of(directory: Path) -> Chat:
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
     )
     environment.filters["tojson"] = lambda value, indent=None: json.dumps(value, ensure_ascii=False, indent=indent)
-    environment.globals |= {"raise_exception": _refuse, "strftime_now": lambda form: datetime.now(UTC).strftime(form)}
+    environment.globals |= {"raise_exception": _refuse, "strftime_now": TODAY.strftime}
     try:
         template = environment.from_string(source)
     except TemplateError as error:

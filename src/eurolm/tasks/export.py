@@ -48,11 +48,19 @@ def export_task(
     """
     chosen = template or task.default_template
     name = task.name if chosen == task.default_template else f"{task.name}-{chosen}"
-    rows = [_row(task, prompt) for prompt in prompts(task, found, chosen, shots, seed, pool)]
+    made_with = {"template": chosen, "shots": shots, "seed": seed}
+    return export_prompts(directory, task, name, prompts(task, found, chosen, shots, seed, pool), made_with)
+
+
+def export_prompts(
+    directory: Path, task: Task, name: str, found: Sequence[Prompt], made_with: dict[str, Any]
+) -> Exported:
+    """Write prompts of `task` as the harness's task `name`; `made_with` is what its metadata say of them."""
     data, description = directory / f"{name}.jsonl", directory / f"{name}.yaml"
+    rows = [_row(task, prompt) for prompt in found]
     write_text(data, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    made_with = {"task": task.name, "template": chosen, "shots": shots, "seed": seed, "items": items_sha256(task)}
-    write_text(description, _description(task, name, data.name, made_with))
+    metadata = {"task": task.name, **made_with, "items": items_sha256(task)}
+    write_text(description, _description(task, name, data.name, metadata))
     if task.kind == "sequence_labelling":
         write_text(directory / METRICS_FILE, Path(entities.__file__).read_text(encoding="utf-8"))
     return Exported(name, description, data, len(rows))
