@@ -121,7 +121,13 @@ def test_nothing_found_is_an_empty_list(corpus: Path, tmp_path: Path) -> None:
 
 def test_the_number_of_workers_makes_no_difference(corpus: Path, tmp_path: Path) -> None:
     for workers in (1, 2):
-        run(corpus, tmp_path / str(workers), decontamination={}, licenses={"deny": ["CC-BY-4.0"]}, workers=workers)
+        run(
+            corpus,
+            tmp_path / str(workers),
+            decontamination={"tasks": ["scala-lv"]},
+            licenses={"deny": ["CC-BY-4.0"]},
+            workers=workers,
+        )
     assert describe_files(tmp_path / "1") == describe_files(tmp_path / "2")
     assert len(drop_list(tmp_path / "1")) == 20
 
