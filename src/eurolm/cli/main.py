@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "tokens": ("eurolm.cli.tokens", "tokens", "Show, decode and verify token shards."),
     "tasks": ("eurolm.cli.tasks", "tasks", "List evaluation tasks, show their prompts, export them for lm-eval."),
     "which": ("eurolm.cli.which", "which", "List the documents of a training step."),
+    "plan": ("eurolm.cli.plan", "plan", "Memory, hours, energy and storage of a run before it is submitted."),
     "cluster": ("eurolm.cli.cluster", "cluster", "Show a machine profile."),
     "config": ("eurolm.cli.config", "config", "Explain a config, or print its JSON Schema."),
 }

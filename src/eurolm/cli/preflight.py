@@ -17,6 +17,7 @@ from eurolm.console import Reporter
 @common
 def preflight(config_file: Path, overrides: tuple[str, ...], devices: int, reporter: Reporter) -> None:
     """Check devices, network, storage and libraries of this job's nodes."""
+    from eurolm.cluster.launch import profile_place
     from eurolm.cluster.preflight import Job
     from eurolm.cluster.preflight import preflight as run_preflight
     from eurolm.cluster.profile import load_profile
@@ -24,4 +25,4 @@ def preflight(config_file: Path, overrides: tuple[str, ...], devices: int, repor
 
     job = Job.from_environment()
     config = load_config(config_file, overrides).config
-    run_preflight(config, load_profile(config.cluster.name), devices, job, reporter)
+    run_preflight(config, load_profile(profile_place(config.cluster.name, config_file)), devices, job, reporter)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from eurolm.cluster.excluded import excluded_nodes
 from eurolm.cluster.profile import ClusterProfile, Purpose, Queue
 from eurolm.config.model import Config
 from eurolm.errors import ConfigError
@@ -34,13 +35,16 @@ class JobKind:
     """Arguments of `eurolm run`."""
 
 
-CORPUS = JobKind("corpus", "Clean text and tokenizer", "stage.sbatch.j2", "cpu", "node", None, ("--until", "tokenizer"))
+CORPUS = JobKind("corpus", "Text and tokenizer", "corpus.sbatch.j2", "cpu", "node", None, ("--until", "tokenizer"))
 ENCODE = JobKind("encode", "Token shards", "stage.sbatch.j2", "cpu", "node", None, ("--only", "tokens"))
+PREFLIGHT = JobKind("preflight", "Check of nodes, devices and network", "preflight.sbatch.j2", "train", "training", 0.5)
 TRAIN = JobKind("train", "Training: one of a chain of jobs, each of which goes on where the last one stopped",
                 "train.sbatch.j2", "train", "training")  # fmt: skip
 EVALUATE = JobKind("evaluate", "Scores of the model", "stage.sbatch.j2", "train", "node", 12, ("--only", "evaluate"))
 REPORT = JobKind("report", "Report", "stage.sbatch.j2", "cpu", "slice", 1, ("--only", "report"))
 KINDS = (CORPUS, ENCODE, TRAIN, EVALUATE, REPORT)
+SCRIPTS = (*KINDS, PREFLIGHT)
+"""Training jobs do the preflight themselves; its own script is for looking at nodes by hand."""
 
 
 def options(kind: JobKind, config: Config, profile: ClusterProfile) -> list[str]:
@@ -50,6 +54,8 @@ def options(kind: JobKind, config: Config, profile: ClusterProfile) -> list[str]
         raise ConfigError(f"cluster.account is not set: {profile.title} bills every job to an account. Set it.")
     queue = queue_of(kind, config, profile)
     seconds = time_limit_s(kind, config, queue)
+    found = excluded_nodes(config.run.workspace / "runs" / config.name)
+    avoided = list(dict.fromkeys((*cluster.exclude, *found)))
     asked = [
         f"job-name=eurolm-{config.name}-{kind.name}",
         f"account={cluster.account}",
@@ -64,9 +70,18 @@ def options(kind: JobKind, config: Config, profile: ClusterProfile) -> list[str]
         f"output=logs/slurm/{kind.name}-%j.log",
         # A job whose predecessor failed would wait for ever.
         "kill-on-invalid-dep=yes",
-        *([f"exclude={','.join(cluster.exclude)}"] if cluster.exclude else []),
+        *([f"exclude={','.join(avoided)}"] if avoided else []),
+        # Dask does again what a lost node was at; the job need not start again for it.
+        *(["no-kill"] if kind is CORPUS and config.cluster.corpus_nodes > 1 else []),
     ]
     return asked + ([f"signal=B:USR1@{signal_seconds(seconds)}"] if kind.size == "training" else [])
+
+
+def nodes_of(kind: JobKind, config: Config) -> int:
+    """Nodes of this kind of job."""
+    if kind is CORPUS:
+        return config.cluster.corpus_nodes
+    return config.cluster.nodes if kind.size == "training" else 1
 
 
 def queue_of(kind: JobKind, config: Config, profile: ClusterProfile) -> Queue:
@@ -75,7 +90,7 @@ def queue_of(kind: JobKind, config: Config, profile: ClusterProfile) -> Queue:
     if kind.size == "training" and (cluster.partition or cluster.qos):
         return profile.queue(cluster.partition, cluster.qos)[1]
     fitting = [queue for queue in profile.queues.values() if queue.purpose == kind.purpose]
-    nodes = cluster.nodes if kind.size == "training" else 1
+    nodes = nodes_of(kind, config)
     for queue in fitting:
         if queue.min_nodes <= nodes <= queue.max_nodes:
             return queue
@@ -84,7 +99,7 @@ def queue_of(kind: JobKind, config: Config, profile: ClusterProfile) -> Queue:
 
 def time_limit_s(kind: JobKind, config: Config, queue: Queue) -> int:
     """Time limit in whole minutes, in seconds."""
-    wanted = config.cluster.time_limit_hours if kind.size == "training" else kind.most_hours
+    wanted = kind.most_hours or (config.cluster.time_limit_hours if kind.size == "training" else None)
     return max(1, int(min(wanted or queue.max_hours, queue.max_hours) * 60)) * 60
 
 
@@ -94,16 +109,21 @@ def signal_seconds(limit_s: int) -> int:
 
 
 def _resources(kind: JobKind, config: Config, profile: ClusterProfile, queue: Queue) -> list[str]:
-    cores, devices = profile.cores, profile.devices.per_node
+    cores, devices, nodes = profile.cores, profile.devices.per_node, nodes_of(kind, config)
     if queue.purpose == "cpu":
         asked = queue.cores_per_node or cores.usable
         memory = queue.memory_gb_per_node
         share = 1 if kind.size == "node" else max(1, asked // 8)
         gigabytes = memory // share if memory else None
-        return ["nodes=1", "ntasks=1", f"cpus-per-task={asked // share}", *([f"mem={gigabytes}G"] if gigabytes else [])]
+        return [
+            f"nodes={nodes}",
+            "ntasks-per-node=1",
+            f"cpus-per-task={asked // share}",
+            *([f"mem={gigabytes}G"] if gigabytes else []),
+        ]
     used = 1 if kind.size == "slice" and not queue.whole_nodes else devices
     whole = used == devices and not queue.whole_nodes and profile.slurm.exclusive is not None
-    nodes, tasks = (config.cluster.nodes, used) if kind.size == "training" else (1, 1)
+    tasks = used if kind.size == "training" else 1
     return [
         f"nodes={nodes}",
         f"ntasks-per-node={tasks}",

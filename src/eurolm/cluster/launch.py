@@ -27,7 +27,7 @@ def prepare(config_file: Path, overrides: tuple[str, ...], cluster: str | None, 
     if cluster is not None:
         overrides = (*overrides, f"cluster.name={cluster}")
     config = load_config(config_file, overrides).config
-    profile = load_profile(_profile_place(config.cluster.name, config_file))
+    profile = load_profile(profile_place(config.cluster.name, config_file))
     if not profile.slurm.present:
         raise ConfigError(
             f"cluster.name = {config.cluster.name}: {profile.title} has no Slurm. Name a cluster (--cluster lumi-g), "
@@ -55,6 +55,6 @@ def table(prepared: Prepared) -> list[str]:
     return lines
 
 
-def _profile_place(name: str, config_file: Path) -> str | Path:
+def profile_place(name: str, config_file: Path) -> str | Path:
     """A shipped profile's name as it is; a file relative to the config."""
     return config_file.resolve().parent / name if name.endswith((".yaml", ".yml")) else name

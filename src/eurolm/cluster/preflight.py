@@ -76,6 +76,8 @@ def preflight(
     run_dir = config.run.workspace.resolve() / "runs" / config.name
     place = run_dir / DIRECTORY / job.name
     make_writable(place)
+    if "NCCL_DEBUG_FILE" in os.environ:
+        Path(os.environ["NCCL_DEBUG_FILE"]).parent.mkdir(parents=True, exist_ok=True)
     spec = Spec(
         host=job.host,
         node=job.node,

@@ -63,6 +63,11 @@ class RankReport:
     facts: dict[str, Any] = field(default_factory=dict)
     """What it measured, by mark."""
 
+    @property
+    def on_device(self) -> bool:
+        """Whether it ran on an accelerator."""
+        return bool(self.facts.get("canary", {}).get("kind", "cpu") != "cpu")
+
 
 @dataclass(frozen=True)
 class HostReport:

@@ -29,7 +29,8 @@ def summary(
         kinds = ", ".join(sorted({canary["device"] for canary in canaries}))
         lines.append(f"  canary      {statistics.median(times):.2f} ms, slowest {max(times):.2f} ms ({kinds})")
     if rates := [rank.facts["bandwidth"]["gb_per_s"] for rank in ranks if "bandwidth" in rank.facts]:
-        lines.append(f"  all-reduce  {min(rates):.2f} GB/s{_of_network(min(rates), len(names), profile)}")
+        compared = _of_network(min(rates), len(names), profile) if ranks[0].on_device else " over TCP, between CPUs"
+        lines.append(f"  all-reduce  {min(rates):.2f} GB/s{compared}")
     if offsets := [abs(rank.facts["clock_offset_s"]) for rank in ranks if "clock_offset_s" in rank.facts]:
         lines.append(f"  clocks      within {max(offsets) * 1e3:.0f} ms")
     if hosts:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eurolm.cluster.jobs import KINDS, JobKind, options
+from eurolm.cluster.jobs import CORPUS, SCRIPTS, JobKind, options, queue_of
 from eurolm.cluster.profile import ClusterProfile
 from eurolm.cluster.quoting import templates
+from eurolm.cluster.workers import node_workers
 from eurolm.config.model import Config
 from eurolm.config.shipped import shipped
 from eurolm.errors import ConfigError
@@ -57,7 +58,7 @@ def render(kind: JobKind, order: Order) -> str:
     return template.render(**context(kind, order))
 
 
-def render_all(order: Order, kinds: tuple[JobKind, ...] = KINDS) -> dict[str, str]:
+def render_all(order: Order, kinds: tuple[JobKind, ...] = SCRIPTS) -> dict[str, str]:
     """File name → text of everything that goes to `runs/<name>/slurm/`."""
     scripts = {f"{kind.name}.sbatch": render(kind, order) for kind in kinds}
     environment = templates().get_template(f"{ENVIRONMENT}.j2").render(**_environment(order))
@@ -81,6 +82,9 @@ def context(kind: JobKind, order: Order) -> dict[str, Any]:
         "ranks": config.cluster.nodes * order.ranks_per_node,
         "ranks_per_node": order.ranks_per_node,
         "cores_per_rank": profile.cores.per_device,
+        "preflight": config.cluster.preflight,
+        "corpus_nodes": config.cluster.corpus_nodes,
+        "corpus_workers": node_workers(profile, queue_of(CORPUS, config, profile)),
         "masks": profile.cores.device_masks[: order.ranks_per_node],
     }
 

@@ -26,10 +26,14 @@ class ClusterConfig(Section):
     """Quality of service of the training jobs; null takes the profile's."""
     nodes: Observation[int] = Field(default=1, ge=1)
     """Nodes of a training job; the ranks are nodes × devices of the profile."""
+    corpus_nodes: Observation[int] = Field(default=1, ge=1)
+    """Nodes of the job that cleans the corpus and trains the tokenizer; above 1, Dask spreads shards over them."""
     time_limit_hours: Observation[float | None] = Field(default=None, gt=0)
     """Time limit of one training job; null takes the partition's longest."""
     training_jobs: Observation[int | None] = Field(default=None, ge=1, le=200)
     """Training jobs in the chain; null takes the plan's estimate and one to spare. Surplus ones are cancelled."""
+    preflight: Observation[bool] = True
+    """Whether a training job checks its nodes before training: a minute or two, paid on all of them."""
     exclude: Observation[list[SlurmWord]] = []
     """Nodes known to be bad. The preflight job adds those it finds."""
     container: Observation[Path | None] = None
