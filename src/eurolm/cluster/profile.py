@@ -231,14 +231,14 @@ class ClusterProfile(Fact):
     """Why `container` is null."""
 
     def queue(self, partition: str | None, qos: str | None = None, purpose: Purpose = "train") -> tuple[str, Queue]:
-        """The queue of a partition (and QOS), or the first one for a purpose; with its name in the profile.
+        """The queue of a partition or QOS, or the first one for a purpose; with its name in the profile.
 
         Raises ConfigError where the machine has none.
         """
         fitting = [
             (name, queue)
             for name, queue in self.queues.items()
-            if (queue.partition == partition if partition else queue.purpose == purpose)
+            if (queue.partition == partition if partition else qos is not None or queue.purpose == purpose)
             and (qos is None or queue.qos == qos)
         ]
         if fitting:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eurolm.artifacts.atomic import read_json, write_json
 from eurolm.errors import InputError
-from eurolm.tokenizer.load import LoadedTokenizer
+
+if TYPE_CHECKING:
+    # A login node reads descriptions without the tokenizers library.
+    from eurolm.tokenizer.load import LoadedTokenizer
 
 FILE = "tokens.json"
 

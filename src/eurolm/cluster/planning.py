@@ -1,0 +1,31 @@
+"""`eurolm plan` without its command line: config → plan, stored in the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eurolm.artifacts.paths import Workspace, make_writable
+from eurolm.cluster.launch import profile_place
+from eurolm.cluster.plan import make_plan
+from eurolm.cluster.plan_record import Plan, read_rehearsal, write_plan
+from eurolm.cluster.profile import load_profile
+from eurolm.config.load import load_config
+
+
+def plan_run(config_file: Path, overrides: tuple[str, ...], cluster: str | None, nodes: int | None) -> Plan:
+    """Plan the run of a config and store it as `runs/<name>/plan.json`. A rehearsal that is there is used.
+
+    Raises ConfigError for what the machine or the model cannot do.
+    """
+    chosen = [] if cluster is None else [f"cluster.name={cluster}"]
+    chosen += [] if nodes is None else [f"cluster.nodes={nodes}"]
+    loaded = load_config(config_file, (*overrides, *chosen))
+    profile = load_profile(profile_place(loaded.config.cluster.name, config_file))
+    run_dir = Workspace(loaded.config.run.workspace.resolve()).run(loaded.config.name)
+    rehearsal = read_rehearsal(run_dir)
+    if rehearsal is not None and rehearsal.cluster != profile.name:
+        rehearsal = None
+    made = make_plan(loaded, profile, run_dir, rehearsal=rehearsal)
+    make_writable(run_dir)
+    write_plan(run_dir, made)
+    return made

@@ -1,0 +1,205 @@
+"""`eurolm plan`: refusals with rule and source, figures that add up, rehearsals read back, the audit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eurolm.cluster import cost
+from eurolm.cluster.plan_record import (
+    Measured,
+    Plan,
+    Range,
+    Rehearsal,
+    RehearsalRun,
+    audit,
+    layout_key,
+    read_plan,
+    write_plan,
+    write_rehearsal,
+)
+from eurolm.cluster.planning import plan_run
+from eurolm.cluster.profile import load_profile
+from eurolm.cluster.throughput import Speed
+from eurolm.errors import ConfigError, InputError
+
+BASE = """
+name: base
+run: {workspace: WORKSPACE}
+mixture:
+  phases:
+    - {tokens: 20_000_000_000, row_tokens: 2048, batch_rows: 1024}
+    - {tokens: 2_000_000_000, row_tokens: 8192, batch_rows: 256}
+tokenizer: {vocab_size: 65_000}
+model: {hidden_size: 2048, layers: 24, attention_heads: 16, key_value_heads: 8, intermediate_size: 5632,
+        max_position_tokens: 8192, tie_embeddings: false}
+cluster: {name: lumi-g, account: project_465000000, nodes: 8}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "base.yaml"
+    path.write_text(BASE.replace("WORKSPACE", str(tmp_path)))
+    return path
+
+
+def planned(config: Path, *overrides: str, cluster: str | None = None, nodes: int | None = None) -> Plan:
+    return plan_run(config, overrides, cluster, nodes)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "overrides", "message"),
+    [
+        ("lumi-g", ["cluster.time_limit_hours=49"], r"time_limit_hours = 49: .*standard-g.*48 hours.*partitions\.md"),
+        ("lumi-g", ["cluster.nodes=1025"], r"nodes = 1,025: .*at most 1,024 nodes.*partitions\.md.*partition=bench"),
+        ("lumi-g", ["cluster.partition=small-g"], r"nodes = 8: .*small-g.*at most 4 nodes.*or cluster\.partition="),
+        ("lumi-g", ["train.threads_per_rank=8"], r"are 64 cores; .*may have 56 of a node's 64.*never\s+start"),
+        (
+            "lumi-g",
+            ["train.ranks=72"],
+            r"train\.ranks = 72 on cluster\.nodes = 8 are 9 devices per node.*has 8 .*lumig\.md",
+        ),
+        ("lumi-g", ["cluster.training_jobs=200", "cluster.partition=dev-g"], r"a user may have 2 jobs on dev-g"),
+        (
+            "lumi-g",
+            ["cluster.partition=standard"],
+            r"partition = standard: it has no AMD .*LUMI-C.*=standard-g",
+        ),
+        ("lumi-g", ["cluster.partition=gpu"], r"cluster\.partition = 'gpu': lumi-g has none\. Known: standard-g"),
+        ("lumi-g", ["mixture.phases.0.batch_rows=1000"], r"batch_rows = 1000 is not a multiple of train\.ranks 64"),
+        ("lumi-g", ["cluster.time_limit_hours=0.1"], r"ends before it has trained: it needs 600 s to start"),
+        ("leonardo", ["cluster.nodes=257"], r"at most 64 nodes.*CINECA"),
+        ("leonardo", ["cluster.time_limit_hours=25"], r"boost_usr_prod.*24 hours.*CINECA"),
+        ("leonardo", ["cluster.qos=boost_qos_dbg", "cluster.nodes=4"], r"boost_qos_dbg.*at most 2 nodes"),
+        ("leonardo", ["cluster.qos=boost_qos_bprod", "cluster.nodes=8"], r"at least 65 nodes"),
+        ("marenostrum5", ["cluster.nodes=128"], r"acc.*acc_ehpc.*at most 100 nodes"),
+        ("marenostrum5", ["train.threads_per_rank=10"], r"exactly 20 cores per device"),
+    ],
+)
+def test_what_the_site_would_refuse_is_refused_with_rule_and_source(
+    config: Path, cluster: str, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        planned(config, *overrides, cluster=cluster)
+
+
+def test_a_model_that_fits_in_no_layout_is_refused(config: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no layout fits.*Take more nodes"):
+        planned(config, "model.hidden_size=16384", "model.layers=120", "model.intermediate_size=53248")
+
+
+def test_the_figures_add_up(config: Path) -> None:
+    plan = planned(config)
+    assert plan.steps == 20_000_000_000 // (2048 * 1024) + 1 + 2_000_000_000 // (8192 * 256) + 1
+    assert plan.ranks == 64
+    assert plan.memory.device is not None
+    assert plan.memory.total <= plan.memory.device
+    assert plan.hours is not None
+    assert plan.units is not None
+    assert plan.tokens_per_s_per_device is not None
+    # GPU-hours of modules: four per node and hour, not eight.
+    assert plan.units.middle == pytest.approx(4 * 8 * plan.hours.middle)
+    busy = plan.tokens / 64 / plan.tokens_per_s_per_device.middle / 3600
+    assert plan.hours.middle == pytest.approx(busy + plan.jobs * plan.start_s / 3600, rel=0.01)
+    assert plan.tokens_per_s_per_device.low < plan.tokens_per_s_per_device.middle < plan.tokens_per_s_per_device.high
+    assert plan.energy_kwh is not None
+    assert plan.energy_kwh.low == pytest.approx(plan.hours.low * 8 * 1.24 * 1.04)
+    assert plan.market_kg == Range(0, 0, 0)
+    assert plan.location_kg is not None
+    assert plan.location_kg.high == pytest.approx(plan.energy_kwh.high * 0.079)
+    assert plan.checkpoint_bytes == 14 * plan.parameters
+    assert [row.nodes for row in plan.scaling] == [1, 2, 4, 8, 16, 32]
+    assert read_plan(config.parent / "runs" / "base") == plan
+
+
+def test_tildeopen_costs_its_published_module_hours() -> None:
+    """450,000 steps of 17 s on 192 nodes are 1.63 M GPU-hours: LUMI bills modules, four per node."""
+    rate = 4_718_592 / 17 / 1536
+    speed = Speed(rate, rate, rate, "given")
+    spent = cost.duration(450_000 * 4_718_592, 1536, speed, save_s=0, save_every_minutes=120, start_s=0, job_hours=None)
+    billed = cost.units(spent.hours, 192, load_profile("lumi-g").billing)
+    assert billed.middle == pytest.approx(1.63e6, rel=0.005)
+    # With the starts of two-day jobs and a save every two hours.
+    spent = cost.duration(
+        450_000 * 4_718_592, 1536, speed, save_s=20, save_every_minutes=120, start_s=600, job_hours=48
+    )
+    assert spent.jobs == 45
+    assert cost.units(spent.hours, 192, load_profile("lumi-g").billing).middle == pytest.approx(1.64e6, rel=0.01)
+
+
+def rehearsal_of(plan: Plan, rate: float, nodes: int) -> Rehearsal:
+    run = RehearsalRun(nodes, 8 * nodes, 30, rate, 1.5, 41_000_000_000)
+    return Rehearsal(
+        1, plan.run, plan.cluster, "2026-11-28T12:00:00+00:00", layout_key(plan.layout), (run,), 9.0, 40.0, 80.0
+    )
+
+
+def test_a_rehearsal_replaces_the_table(config: Path) -> None:
+    plan = planned(config)
+    run_dir = config.parent / "runs" / "base"
+    write_rehearsal(run_dir, rehearsal_of(plan, 5000.0, 8))
+    same = planned(config)
+    assert same.measured
+    assert same.tokens_per_s_per_device == Range(5000, 5000, 5000)
+    assert (same.save_s, same.start_s) == (9.0, 120.0)
+    assert "measured on 8 nodes" in same.basis
+    carried = planned(config, nodes=16)
+    assert carried.tokens_per_s_per_device is not None
+    assert "measured on 8 nodes, carried to 16" in carried.basis
+    assert carried.tokens_per_s_per_device.middle <= carried.tokens_per_s_per_device.high == 5000
+    other = planned(config, "train.activation_checkpointing=full")
+    assert not other.measured, "another layout is another speed"
+    (run_dir / "rehearsal.json").write_text("{}")
+    with pytest.raises(InputError, match=r"rehearsal\.json is damaged"):
+        planned(config)
+
+
+def test_the_audit_alarms_above_fifteen_percent(config: Path) -> None:
+    plan = replace(planned(config), tokens_per_s_per_device=Range(800, 1000, 1200), save_s=10.0)
+    assert audit(plan, Measured()) == []
+    found = audit(plan, Measured(tokens_per_s_per_device=860, save_s=11, peak_memory_bytes=plan.memory.total))
+    assert [item.alarm for item in found] == [False, False, False]
+    found = audit(plan, Measured(tokens_per_s_per_device=840, save_s=9))
+    assert (found[0].what, found[0].alarm, found[0].within_range) == ("tokens/s per device", True, True)
+    assert "-16%" in found[0].text
+    assert not audit(plan, Measured(tokens_per_s_per_device=1500))[0].alarm, "faster is no alarm"
+    assert plan.units is not None
+    assert audit(plan, Measured(units_expected=1.2 * plan.units.middle))[0].alarm
+
+
+def test_a_plan_written_is_a_plan_read(config: Path, tmp_path: Path) -> None:
+    plan = planned(config)
+    write_plan(tmp_path / "elsewhere", plan)
+    assert read_plan(tmp_path / "elsewhere") == plan
+    assert read_plan(tmp_path / "nowhere") is None
+
+
+def test_the_login_node_needs_neither_torch_nor_five_seconds(config: Path) -> None:
+    code = (
+        "import sys, json\nfrom eurolm.cli.main import main\n"
+        f"try:\n    main(['plan', {str(config)!r}, '--json'])\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "heavy = {'torch', 'numpy', 'transformers', 'deepspeed', 'pyarrow', 'tokenizers'} & set(sys.modules)\n"
+        "print(json.dumps(sorted(heavy)))"
+    )
+    started = time.monotonic()
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert time.monotonic() - started <= 5
+    lines = answer.stdout.splitlines()
+    assert json.loads(lines[-1]) == []
+    value: dict[str, Any] = json.loads(lines[0])
+    assert value["layout"]["zero_stage"] in (1, 2, 3)
+
+
+def test_this_machine_has_no_queue_and_no_speed(config: Path) -> None:
+    plan = planned(config, "train.ranks=2", cluster="local")
+    assert (plan.ranks, plan.hours, plan.units, plan.scaling) == (2, None, None, ())
+    assert "not known" in plan.basis
