@@ -1,0 +1,148 @@
+"""Whole runs on a real Slurm: sbatch, srun, node failures, the walltime signal, chains; ZeRO-1 over gloo between nodes
+with their own addresses and their own /dev/shm."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from tests.conftest import Workspace, text_from
+from tests.slurm.rig.cluster import Cluster
+from tests.slurm.running import Desk, desk
+
+SMOKE = Path(__file__).parents[2] / "configs" / "smoke.yaml"
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture
+def at_desk(lumi: Cluster, tmp_path: Path) -> Iterator[Desk]:
+    """A directory whose name a careless script would evaluate."""
+    with desk(lumi, tmp_path / 'it\'s $(touch PWNED) "here"') as place:
+        yield place
+        assert not list(tmp_path.rglob("PWNED"))
+
+
+def test_all_six_stages_on_two_nodes_with_two_ranks_each(at_desk: Desk) -> None:
+    jobs = at_desk.launch(SMOKE, "lumi-shaped.yaml", "cluster.nodes=2", "cluster.training_jobs=2")
+    again = at_desk.eurolm("launch", str(SMOKE), "cluster.account=project_465000000", "--cluster", "lumi-g")
+    assert "under way already" in again and at_desk.jobs("smoke") == jobs
+    at_desk.ended(jobs["report"], seconds=240)
+    run_dir, told = at_desk.run_dir("smoke"), at_desk.cluster.jobs()
+    assert {told[jobs[name]]["JobState"] for name in jobs if name != "train-2"} == {"COMPLETED"}
+    assert told[jobs["train-2"]]["JobState"] == "CANCELLED"
+    assert told[jobs["train-1"]]["NodeList"] == "nid[005001-005002]"
+    assert len(list(run_dir.glob(f"logs/train-{jobs['train-1']}-0/rank-*.log"))) == 4
+    assert [step for step, _ in at_desk.losses("smoke")] == list(range(1, 25))
+    for made in ("model/model.safetensors", "evaluation/results.json", "report/index.html"):
+        assert (run_dir / made).is_file(), made
+    screen = at_desk.eurolm("status", "smoke")
+    assert "step 24 of 24 (100.0%)" in screen and "report done" in screen
+    assert "no job failed" in at_desk.eurolm("doctor", "smoke")
+
+
+def test_a_dead_node_and_a_stop_change_no_loss_and_the_chain_ends_early(
+    at_desk: Desk, finished_workspace: Workspace
+) -> None:
+    """Node power loss in mid-training → requeued and resumed; USR1 → saved, exit 10, the next job goes on; the job that
+    finishes cancels the surplus one; a surplus job that starts all the same ends at once."""
+    shutil.copytree(finished_workspace.path / "store", at_desk.path / "store", symlinks=True)
+    text_from(finished_workspace, at_desk.path)
+    cluster = at_desk.cluster
+    jobs = at_desk.launch(
+        at_desk.path / "small.yaml", "one-rank-a-node.yaml", "cluster.nodes=2", "cluster.training_jobs=3"
+    )
+    first, second = jobs["train-1"], jobs["train-2"]
+
+    cluster.wait_for(lambda: bool(at_desk.checkpoints("small")), 150, "a first checkpoint")
+    cluster.kill_node(cluster.nodes[1])
+    reached = len(at_desk.losses("small"))
+    assert 0 < reached < 40, "the node died too late to show anything"
+    cluster.wait_for(lambda: cluster.jobs()[first]["Restarts"] == "1", 60, "requeue after the node failure")
+    cluster.start_node(cluster.nodes[1])
+
+    cluster.wait_for(lambda: resumed(at_desk) == 1, 120, "a resume after the node failure")
+    # What Slurm sends for --signal=B:USR1@…; the walltime itself is in the next test.
+    cluster.run("scancel", "--signal=USR1", "--batch", first)
+    assert at_desk.ended(first, "FAILED")["ExitCode"] == "10:0", at_desk.log(first)
+
+    at_desk.ended(second)
+    assert resumed(at_desk) == 2
+    cluster.wait_for_job(jobs["train-3"], "CANCELLED", seconds=20)
+    assert at_desk.losses("small") == finished_workspace.losses()
+    started = cluster.run("sbatch", "--parsable", "slurm/train.sbatch", cwd=at_desk.run_dir("small")).stdout.strip()
+    surplus = at_desk.ended(started)
+    assert seconds(surplus) < 10 and "training is finished" in at_desk.log(started)
+    assert not list(at_desk.run_dir("small").glob(f"logs/train-{started}-*"))
+    at_desk.ended(jobs["report"])
+
+
+def test_walltime_stops_four_nodes_and_two_go_on(at_desk: Desk, finished_workspace: Workspace) -> None:
+    """Slurm's own signal before the time limit → saved, exit 10, requeued as the last of its chain; cancelled; launched
+    again on two nodes, which convert the checkpoint and go on; cancelled in good order."""
+    shutil.copytree(finished_workspace.path / "store", at_desk.path / "store", symlinks=True)
+    text_from(finished_workspace, at_desk.path)
+    config = at_desk.path / "small.yaml"
+    # Longer than any time limit here; the shards are the same.
+    config.write_text(
+        config.read_text().replace("tokens: 20_480", "tokens: 5_120_000").replace("max_epochs: 8", "max_epochs: 9999")
+    )
+    cluster = at_desk.cluster
+    jobs = at_desk.launch(config, "one-rank-a-node.yaml", "cluster.nodes=4", f"cluster.time_limit_hours={1 / 60}")
+    train = jobs["train-1"]
+    cluster.wait_for(lambda: cluster.jobs()[train]["Restarts"] == "1", 200, "requeue at the end of the time")
+    assert "requeue" in at_desk.log(train) and ended_with(at_desk) == [10]
+    saved = at_desk.checkpoints("small")[-1]
+    assert saved == at_desk.losses("small")[-1][0]
+    at_desk.eurolm("cancel", "small", "--wait", "60")
+    at_desk.ended(train, "CANCELLED")
+
+    jobs = at_desk.launch(config, "one-rank-a-node.yaml", "cluster.nodes=2")
+    train = jobs["train-1"]
+    cluster.wait_for(lambda: bool(at_desk.losses("small")) and at_desk.losses("small")[-1][0] > saved + 3, 200,
+                     "steps on two nodes")  # fmt: skip
+    assert [line["step"] for line in at_desk.metrics("small") if line["event"] == "resume"] == [saved]
+    said = at_desk.eurolm("cancel", "small", "--wait", "60")
+    assert "asked to save and stop" in said and "did not stop" not in said
+    assert at_desk.ended(train, "FAILED")["ExitCode"] == "10:0"
+    assert at_desk.checkpoints("small")[-1] == at_desk.losses("small")[-1][0] > saved
+    assert at_desk.cluster.jobs()[jobs["evaluate"]]["JobState"] == "CANCELLED"
+    assert [step for step, _ in at_desk.losses("small")] == list(range(1, at_desk.losses("small")[-1][0] + 1))
+
+
+def test_a_failed_stage_cancels_what_depends_on_it_and_is_explained(at_desk: Desk) -> None:
+    config = at_desk.path / "broken.yaml"
+    config.write_text(
+        "name: broken\ncorpus: {sources: [{name: a, paths: [absent/*.jsonl], language: lv}]}\n"
+        "mixture: {phases: [{tokens: 8192, row_tokens: 64, batch_rows: 8}]}\n"
+    )
+    jobs = at_desk.launch(config, "lumi-shaped.yaml", "cluster.nodes=2")
+    assert at_desk.ended(jobs["corpus"], "FAILED")["ExitCode"] == "2:0"
+    for name in jobs:
+        if name != "corpus":
+            at_desk.cluster.wait_for_job(jobs[name], "CANCELLED", seconds=20)
+    screen = at_desk.eurolm("status", "broken")
+    assert "corpus failed: `eurolm doctor broken` says why" in screen and "exit 2" in screen
+    reason = at_desk.eurolm("doctor", "broken")
+    assert "bad config or input" in reason and "absent/*.jsonl" in reason
+    assert "cancelled because of it: encode, train-1, evaluate, report" in reason
+    assert len(screen.splitlines()) < 24 and len(reason.splitlines()) < 24
+    assert "absent/*.jsonl" in at_desk.eurolm("logs", "broken", "--lines", "5")
+
+
+def resumed(place: Desk) -> int:
+    """How often the small run was resumed."""
+    return sum(line["event"] == "resume" for line in place.metrics("small"))
+
+
+def ended_with(place: Desk) -> list[int]:
+    """Exit codes of the training jobs that ended, in order."""
+    return [event["code"] for event in place.ledger("small") if event["event"] == "job-ended"]
+
+
+def seconds(job: dict[str, str]) -> float:
+    """Run time of an ended job."""
+    start, end = (datetime.fromisoformat(job[name]) for name in ("StartTime", "EndTime"))
+    return (end - start).total_seconds()
