@@ -42,8 +42,7 @@ train:
   prompts: ["Rīgā", "Tallinnas"]
   prompt_tokens: 8
   optimizer: {learning_rate: 3.0e-3}
-evaluate: {tasks: [scala-lv, inflection-swap-et], heldout_max_bytes: 8000, ngram_max_bytes: 300_000,
-           bootstrap_samples: 100}
+evaluate: {tasks: [scala-lv, inflection-swap-et], heldout_max_bytes: 8000, ngram_max_bytes: 300_000}
 """
 
 

@@ -64,7 +64,7 @@ def config(corpus: Path) -> Config:
             "name": "test",
             "model": SIZES,
             "mixture": {"phases": [{"tokens": 1000, "row_tokens": 64, "batch_rows": 2}]},
-            "evaluate": {"tasks": ["scala-lv"], "bootstrap_samples": 100, "ngram_max_bytes": 10_000_000},
+            "evaluate": {"tasks": ["scala-lv"], "ngram_max_bytes": 10_000_000},
         }
     )
 

@@ -16,9 +16,9 @@ from eurolm.config.model import Config
 from eurolm.console import Reporter
 from eurolm.corpus.documents import heldout
 from eurolm.errors import ConfigError, InputError, NumericsError
-from eurolm.evaluate.results import Results, read_results
+from eurolm.evaluate.results import Results, json_schema, read_results, scores_sha256
 from eurolm.evaluate.stage import run_evaluation
-from eurolm.evaluate.subject import choose_device, untrained
+from eurolm.evaluate.subject import choose_device, trained, untrained
 from eurolm.evaluate.training_text import training_text
 from eurolm.model.build import build_model
 from eurolm.model.load import load_model
@@ -51,6 +51,7 @@ def test_results_fit_their_schema_and_name_everything(run_dir: Path, model_dir: 
     assert results.settings.window_tokens == 64
     assert results.settings.stride_tokens == 32
     assert results.settings.versions["torch"] == torch.__version__.partition("+")[0] or torch.__version__
+    assert json_schema()["properties"].keys() == read_results(run_dir / "evaluation").keys()
     assert any("reviewed" in note for note in results.notes)
     assert not any("n-gram" in note for note in results.notes)
 
@@ -83,20 +84,30 @@ def test_bits_per_byte_are_those_of_the_documents(run_dir: Path, model_dir: Path
 def test_pair_figures_follow_from_the_items(run_dir: Path) -> None:
     task = TypeAdapter(Results).validate_python(read_results(run_dir / "evaluation")).tasks["scala-lv"]
     found = lines(run_dir / "evaluation" / "items-scala-lv.jsonl")
-    equal = [entry for entry in found if entry["good_bytes"] == entry["bad_bytes"]]
+    equal = [entry for entry in found if entry["bytes"][0] == entry["bytes"][1]]
+    right = [float(entry["log2_probability"][0] > entry["log2_probability"][1]) for entry in found]
     assert (len(found), len(equal)) == (1470, 662)
-    assert task.headline.items == 662
-    assert task.headline.value == pytest.approx(sum(entry["summed"] for entry in equal) / 662)
-    assert task.all.value == pytest.approx(sum(entry["summed"] for entry in found) / 1470)
-    assert task.per_byte.value == pytest.approx(sum(entry["per_byte"] for entry in found) / 1470)
-    assert task.baselines.shortest == 0.5
-    assert task.baselines_all.shortest == pytest.approx(0.225, abs=5e-4)
-    assert task.baselines.untrained == pytest.approx(sum(entry["untrained_summed"] for entry in equal) / 662)
-    assert task.headline.low is not None
-    assert task.headline.value is not None
-    assert task.headline.low < task.headline.value
+    headline, every = task.scores[task.headline], task.scores["accuracy"]
+    assert task.headline == "accuracy_equal_bytes" and headline.figure.items == 662
+    assert headline.figure.value == pytest.approx(sum(entry["rows"][task.headline][0] for entry in equal) / 662)
+    assert every.figure.value == pytest.approx(sum(right) / 1470)
+    assert headline.baselines["shortest"] == headline.baselines["longest"] == 0.5
+    assert every.baselines["shortest"] == pytest.approx(0.225, abs=5e-4)
+    assert every.baselines["longest"] == pytest.approx(0.775, abs=5e-4)
+    assert "untrained" in headline.baselines and headline.best_baseline in headline.baselines
+    assert headline.figure.low is not None and headline.figure.value is not None
+    assert headline.figure.low < headline.figure.value
     # Random weights know no Latvian: the interval holds a half, and the report may not say otherwise.
-    assert task.above_baseline is False
+    assert headline.above_baseline is False
+    assert task.contamination is None and task.spread is None and task.calibration is None
+
+
+def test_times_and_hosts_stand_in_the_manifest_alone(run_dir: Path) -> None:
+    place = run_dir / "evaluation"
+    manifest = json.loads((place / "manifest.json").read_text())
+    assert manifest["scores_sha256"] == scores_sha256(read_results(place))
+    assert set(manifest["unit_seconds"]) >= {"task-scala-lv-trained", "task-scala-lv-untrained", "text-lv-ngram"}
+    assert manifest["host"] not in (place / "results.json").read_text()
 
 
 def test_finished_units_are_reused_and_a_lost_one_is_repeated(
@@ -126,7 +137,7 @@ def test_a_changed_setting_repeats_what_depends_on_it(
     shutil.copytree(run_dir, place)
     units = place / "evaluation" / "units"
     stamps = {unit.name: unit.stat().st_mtime_ns for unit in units.iterdir()}
-    run_evaluation(changed(config, stride_tokens=64, batch_tokens=700), model_dir, corpus, place, QUIET)
+    run_evaluation(changed(config, stride_tokens=64), model_dir, corpus, place, QUIET)
     repeated = {unit.name for unit in units.iterdir() if unit.stat().st_mtime_ns != stamps[unit.name]}
     assert repeated == {"text-et-trained.json", "text-lv-trained.json"}
     assert read_results(place / "evaluation")["settings"]["stride_tokens"] == 64
@@ -160,18 +171,17 @@ def test_a_run_without_corpus_scores_its_tasks(run_dir: Path, config: Config, mo
     shutil.copytree(run_dir / "evaluation" / "units", tmp_path / "evaluation" / "units")
     value = run_evaluation(config, model_dir, None, tmp_path, QUIET)
     assert value["bits_per_byte"] == {}
-    assert value["tasks"]["scala-lv"]["headline"]["items"] == 662
-    assert any("no corpus" in note for note in value["notes"])
+    assert value["tasks"]["scala-lv"]["scores"]["accuracy_equal_bytes"]["figure"]["items"] == 662
+    assert any("No held-out text" in note for note in value["notes"])
 
 
 def test_untrained_row_of_a_continued_model_is_that_model(config: Config, model_dir: Path) -> None:
-    tokenizer = load(model_dir)
-    section = config.model.model_copy(update={"use": model_dir})
-    start = untrained(section, tokenizer, choose_device())
-    assert torch.equal(start.model.lm_head.weight.float(), load_model(model_dir).lm_head.weight.bfloat16().float()) or (
-        start.device.dtype == torch.float32
-    )
-    assert start.identity != untrained(config.model, tokenizer, choose_device()).identity
+    tokenizer, device = load(model_dir), choose_device()
+    opens = trained(model_dir, tokenizer, device).opening
+    start = untrained(config.model.model_copy(update={"use": model_dir}), tokenizer, device, opens)
+    weight = load_model(model_dir).lm_head.weight
+    assert torch.equal(start.model.lm_head.weight.float(), weight.to(device.dtype).float())
+    assert start.identity != untrained(config.model, tokenizer, device, opens).identity
 
 
 def test_wrong_input_is_refused_before_anything_is_scored(

@@ -17,13 +17,16 @@ from eurolm.console import Reporter
 from eurolm.corpus.stage import build_corpus
 from eurolm.evaluate.results import (
     SCHEMA,
-    Accuracy,
-    Baselines,
+    Contamination,
+    Counts,
+    Figure,
     LanguageScore,
-    PairScore,
+    Macro,
     Results,
     Rows,
+    Score,
     Settings,
+    TaskScore,
     write_results,
 )
 from eurolm.pipeline import resolved_yaml
@@ -125,25 +128,35 @@ def _results() -> Results:
         for language, (value, low, high, three, five) in SCORES.items()
     }  # fmt: skip
     settings = Settings(
-        window_tokens=64, stride_tokens=32, bos_policy="EOD first", heldout_max_bytes=8000, bootstrap_samples=100,
-        seed=1, dtype="float32", device="cpu", device_name="cpu", attention="sdpa", batch_tokens=512, threads=1,
-        versions={"torch": "2.13.0"},
+        window_tokens=64, stride_tokens=32, bos_policy="EOD first", opening="nothing", heldout_max_bytes=8000,
+        limit=None, chat=False, seed=1, dtype="float32", device="cpu", device_name="cpu", attention="sdpa",
+        batch_tokens=512, threads=1, ranks=1, versions={"torch": "2.13.0"},
     )  # fmt: skip
     return Results(
-        schema=SCHEMA, model_sha256="ab" * 32, tokenizer_sha256="cd" * 32, parameters=123_456, bits_per_byte=languages,
-        tasks={"scala-lv": _pairs()}, settings=settings, notes=["<i>lv</i>: 45,678 of 90,000 bytes were scored."],
+        schema=SCHEMA, suite=None, model_sha256="ab" * 32, tokenizer_sha256="cd" * 32, parameters=123_456, step=None,
+        bits_per_byte=languages, tasks={"scala-lv": _pairs()},
+        macro={"lv": Macro(0.5678, 0.51, 0.62, ["scala-lv"], [])},
+        settings=settings, notes=["<i>lv</i>: 45,678 of 90,000 bytes were scored."],
     )  # fmt: skip
 
 
-def _pairs() -> PairScore:
-    def accuracy(value: float, items: int) -> Accuracy:
-        return Accuracy(value, value - 0.05, value + 0.05, items, ties=1, clusters=77, effective_items=items / 1.2)
+def _pairs() -> TaskScore:
+    def figure(value: float, items: int) -> Figure:
+        return Figure(value, value - 0.05, value + 0.05, items, clusters=77, effective_items=items / 1.2)
 
-    return PairScore(
-        language="lv", kind="generated", headline=accuracy(0.5678, 358), all=accuracy(0.6543, 2048),
-        per_byte=accuracy(0.6012, 2048), baselines=Baselines(0.5, 0.5, 0.5125, 0.5211),
-        baselines_all=Baselines(0.5, 0.2233, 0.31, 0.41),
-        above_baseline=False, written="treebank", license="CC-BY-SA-4.0", reviewed_by=None, items_sha256="ef" * 32,
+    equal = {"uniform": 0.5, "shortest": 0.5, "longest": 0.5, "fewest_tokens": 0.5211, "untrained": 0.5125}
+    every = {"uniform": 0.5, "shortest": 0.2233, "longest": 0.7767, "fewest_tokens": 0.31, "untrained": 0.41}
+    return TaskScore(
+        language="lv", kind="minimal_pairs", headline="accuracy_equal_bytes",
+        scores={
+            "accuracy_equal_bytes": Score(figure(0.5678, 358), "higher", equal, "fewest_tokens", False),
+            "accuracy": Score(figure(0.6543, 2048), "higher", every, "longest", False),
+            "accuracy_per_byte": Score(figure(0.6012, 2048), "higher", every, "longest", False),
+        },
+        spread=None, groups={}, calibration=None,
+        contamination=Contamination(3, 41, figure(0.5654, 355), Figure(0.9876, None, None, 3, 3, 3.0)),
+        counts=Counts(2048, 0, 0, 1), shots=0, written="generated", license="CC-BY-SA-4.0", reviewed_by=None,
+        items_sha256="ef" * 32, scored_sha256="01" * 32, prompts_sha256="23" * 32, items_file="scala-lv.jsonl.zst",
     )  # fmt: skip
 
 

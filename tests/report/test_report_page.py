@@ -64,7 +64,7 @@ def test_hostile_text_is_shown_and_not_obeyed(run_dir: Path) -> None:
 def test_every_colour_is_the_page_s_own(run_dir: Path) -> None:
     source = (run_dir / "report" / "index.html").read_text()
     drawings = re.findall(r"<svg.*?</svg>", source, flags=re.DOTALL)
-    assert len(drawings) == 7  # funnel, drops, lengths, loss, validation, small, pairs
+    assert len(drawings) == 7  # funnel, drops, lengths, loss, validation, small, tasks
     for drawing in drawings:
         assert not re.search(r"#[0-9a-f]{6}\b|font-family", drawing)
         assert 'role="img"' in drawing and re.search(r'aria-label="[^"]+"', drawing)
@@ -91,8 +91,8 @@ def test_scores_are_those_of_the_results(run_dir: Path) -> None:
         assert figures["interval_95"] == (None if low is None else [low, high])
     assert "3.101–3.302" in text and "0.26 below the 3-gram model, 0.18 above the 5-gram model" in text
     pairs = report["tasks"]["scala-lv"]
-    assert (pairs["accuracy_equal_length"], pairs["pairs"], pairs["baselines"]["untrained"]) == (0.5678, 358, 0.5125)
-    for figure in (0.5678, 0.5125, 0.6543, 0.2233, 0.6012):
+    assert (pairs["value"], pairs["items"], pairs["baselines"]["untrained"]) == (0.5678, 358, 0.5125)
+    for figure in (0.5678, 0.5125, 0.6543, 0.2233, 0.6012, 0.5654, 0.9876):
         assert percent(figure).replace("\u00a0", " ") in text
     assert "not told apart from the best baseline" in text and report["parameters"] == 123_456
 

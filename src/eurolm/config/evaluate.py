@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -14,6 +15,18 @@ class EvaluateConfig(Section):
 
     tasks: Output[list[Name]] = []
     """Tasks by name, from `configs/evaluation/tasks`."""
+    suite: Output[str | None] = None
+    """A suite of `configs/evaluation/suites`, or the path of one, asked beside `tasks`."""
+    shots: Output[int] = Field(default=0, ge=0)
+    """Examples before each question of `tasks`; a suite has its own."""
+    templates: Output[Literal["first", "all"]] = "all"
+    """Wordings of `tasks` that are scored: the reported one, or all, so that their spread is known."""
+    limit: Output[int | None] = Field(default=None, ge=1)
+    """Items per task, chosen by hash; null for all."""
+    checkpoint_suite: Output[str | None] = None
+    """Suite that every checkpoint kept for good is scored on, for the curves of the report; null for none."""
+    hits: Output[list[Path]] = []
+    """`hits.parquet` files of `eurolm corpus recheck`, beside the corpus's own; scores come with and without them."""
     context_tokens: Output[int | None] = Field(default=None, ge=16)
     """Window for bits per byte; null takes the model's row length of the last phase."""
     stride_tokens: Output[int | None] = Field(default=None, ge=1)
@@ -24,12 +37,10 @@ class EvaluateConfig(Section):
     """Character n-gram models (interpolated Kneser–Ney on the training text) shown beside bits per byte."""
     ngram_max_bytes: Output[int] = Field(default=50_000_000, gt=0)
     """Training text per language the n-gram models see; the report says when it is not all."""
-    bootstrap_samples: Output[int] = Field(default=1000, ge=100)
-    """Resamples of documents behind each interval."""
     seed: Output[int] = 1
-    """Seed of the resampling."""
-    batch_tokens: Observation[int] = Field(default=8192, ge=16)
-    """Padded tokens per forward pass."""
+    """Seed of the choice of examples."""
+    batch_tokens: Observation[int | None] = Field(default=8192, ge=16)
+    """Padded tokens per forward pass; null finds a size that fits the device."""
 
 
 class ReportConfig(Section):

@@ -1,8 +1,8 @@
-"""What `evaluation/results.json` holds: the schema, as dataclasses, and the two ways between them and JSON.
+"""What `results.json` holds: the schema, as dataclasses, and the ways between them, JSON and JSON Schema.
 
 A figure that was not measured is null and `notes` says why. Every interval is a 95 % one. The per-item outputs stand
-in `items-<task>.jsonl`, the per-document ones in `documents-<language>.jsonl`, the time each piece took in `units/`;
-so the same weights and text give the same bytes here.
+in `items-<task>.jsonl`, the per-document ones in `documents-<language>.jsonl`, what each piece took in `units/`, when
+and on which host in `manifest.json`; so the same weights, items and device give the same bytes here.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from eurolm.artifacts.atomic import read_json, write_json
+from eurolm.artifacts.hashing import sha256_json
 from eurolm.errors import InputError
 
-RECIPE = 1
+RECIPE = 2
 """Raised when the same model and text score differently; here, where looking it up loads no torch."""
-SCHEMA = 1
+SCHEMA = 2
 RESULTS = "results.json"
 
 
@@ -25,8 +26,9 @@ RESULTS = "results.json"
 class Rows:
     """Bits per byte to read the model's against, on the same documents."""
 
-    untrained: float
-    """The model before its first step: rebuilt from its seed, or loaded where training continued one."""
+    untrained: float | None
+    """The model before its first step: rebuilt from its seed, or loaded where training continued one; null for a model
+    without a run."""
     uniform: float
     """Every token of the vocabulary equally likely: log2(vocabulary) × tokens / bytes."""
     ngram_3: float | None
@@ -44,7 +46,7 @@ class LanguageScore:
     value: float
     low: float | None
     high: float | None
-    """95 % interval by cluster bootstrap over `clusters`; null below 10 of them."""
+    """95 % interval over `clusters` by jackknife; null below 10 of them."""
     documents: int
     bytes: int
     tokens: int
@@ -56,75 +58,151 @@ class LanguageScore:
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """Share of pairs whose good side the model prefers; a tie counts half."""
+class Figure:
+    """A score with its interval."""
 
     value: float | None
+    """Null without items."""
     low: float | None
     high: float | None
-    """Wilson interval at `effective_items`; null below 10 clusters."""
+    """Null below 10 clusters."""
     items: int
-    ties: int
     clusters: int
     """Documents the items come from."""
-    effective_items: float
-    """Independent items that would tell as much: items / design effect of the clusters."""
+    effective_items: float | None
+    """Independent items that would tell as much; null where the figure is no share of items."""
 
 
 @dataclass(frozen=True)
-class Baselines:
-    """Accuracies without knowing the language."""
+class Score:
+    """One metric of a task beside what needs no knowledge of the language."""
 
-    uniform: float
-    shortest: float | None
-    """Taking the side with fewer UTF-8 bytes; a tie counts half."""
-    untrained: float | None
-    """The model before its first step."""
-    fewest_tokens: float | None = None
-    """Taking the side this model's tokenizer cuts into fewer tokens; a tie counts half. Equal bytes do not mean equal
-    tokens, and a rare word form has more of them."""
+    figure: Figure
+    better: str
+    """`higher` or `lower`."""
+    baselines: dict[str, float]
+    """By name: uniform, majority, shortest, longest, fewest_tokens, copy, untrained; those that mean something here."""
+    best_baseline: str | None
+    above_baseline: bool | None
+    """The interval lies beyond the best of the baselines; null without interval or baseline."""
 
 
 @dataclass(frozen=True)
-class PairScore:
-    """One minimal-pair task. Native, translated or generated; where the items came from; who read them."""
+class Spread:
+    """How much a score owes to the wording of its prompt."""
+
+    template: str
+    """The template reported."""
+    values: dict[str, float | None]
+    """The headline metric by template."""
+    standard_deviation: float | None
+    """Of the values, with n − 1; null for a single template."""
+
+
+@dataclass(frozen=True)
+class Contamination:
+    """The headline with and without the items that the corpus stage found in the training text."""
+
+    hits: int
+    """Items found in the training text before it was cleaned, with a long passage or whole."""
+    unchecked: int
+    """Items too short to be sought."""
+    without: Figure
+    """Without the hits."""
+    only: Figure
+    """The hits alone."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Does a model that is sure of 80 % answer 80 % right? Softmax over the choices' log-probabilities."""
+
+    ece: float
+    """Expected calibration error over ten bins of equal width (Guo et al. 2017), items by confidence."""
+    bins: list[dict[str, float]]
+    """Bins with items: `confidence` and `accuracy` (means), `items`."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What did not go as usual; a score is never silent about it."""
+
+    items: int
+    """Scored."""
+    left_out: int
+    """Logits of inf or NaN: no score, not part of any figure."""
+    truncated: int
+    """Prompts longer than the model's context, cut on the left."""
+    ties: int
+    """Two choices equally probable: half a point in pairs, the first choice elsewhere."""
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """One task."""
 
     language: str
     kind: str
-    headline: Accuracy
-    """Summed log-probability, pairs of equal UTF-8 byte length: length cannot help there."""
-    all: Accuracy
-    """Summed log-probability, all pairs."""
-    per_byte: Accuracy
-    """Log-probability per byte, all pairs."""
-    baselines: Baselines
-    """On the headline's pairs."""
-    baselines_all: Baselines
-    """On all pairs."""
-    above_baseline: bool | None
-    """The headline's interval lies above the best of its baselines."""
+    headline: str
+    """Which of `scores` stands for the task."""
+    scores: dict[str, Score]
+    """By metric, of the reported template."""
+    spread: Spread | None
+    """Null for kinds without prompt."""
+    groups: dict[str, Figure]
+    """The headline by part of the task, such as a subject; empty where the task names none."""
+    calibration: Calibration | None
+    contamination: Contamination | None
+    """Null where there is no corpus, or its stage did not look for this task; `notes` says which."""
+    counts: Counts
+    shots: int
     written: str
     license: str
     reviewed_by: str | None
     items_sha256: str
+    """Of the file that the items were read from."""
+    scored_sha256: str
+    """Of the ids that were scored: `--limit` scores fewer."""
+    prompts_sha256: str
+    """Of everything the model was shown, all templates."""
+    items_file: str
+
+
+@dataclass(frozen=True)
+class Macro:
+    """Mean of the headlines of a language's tasks, those between 0 and 1 of which more is better."""
+
+    value: float
+    low: float | None
+    high: float | None
+    tasks: list[str]
+    not_counted: list[str]
+    """Tasks of the language that are no share (bits per byte) or have no value."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the figures depend on besides model and text."""
+    """What the figures depend on besides model and items."""
 
     window_tokens: int
     stride_tokens: int
     bos_policy: str
+    """Bits per byte."""
+    opening: str
+    """What stands before the texts of all other tasks."""
     heldout_max_bytes: int
-    bootstrap_samples: int
+    limit: int | None
+    """Items per task; null for all."""
+    chat: bool
     seed: int
     dtype: str
     device: str
     device_name: str
     attention: str
-    batch_tokens: int
+    batch_tokens: int | None
+    """Null: found by trying."""
     threads: int
+    ranks: int
     versions: dict[str, str | None]
 
 
@@ -133,11 +211,16 @@ class Results:
     """Everything an evaluation found."""
 
     schema: int
+    suite: str | None
     model_sha256: str
     tokenizer_sha256: str
     parameters: int
+    step: int | None
+    """Checkpoint; null for a finished or foreign model."""
     bits_per_byte: dict[str, LanguageScore]
-    tasks: dict[str, PairScore]
+    tasks: dict[str, TaskScore]
+    macro: dict[str, Macro]
+    """By language."""
     settings: Settings
     notes: list[str]
     """What a reader must know: text cut, rows not measured, items left out."""
@@ -151,7 +234,7 @@ def write_results(directory: Path, results: Results) -> dict[str, Any]:
 
 
 def read_results(directory: Path) -> dict[str, Any]:
-    """`results.json` as plain JSON values. Raises InputError where it is missing or of a newer schema."""
+    """`results.json` as plain JSON values. Raises InputError where it is missing or of another schema."""
     try:
         value: dict[str, Any] = read_json(directory / RESULTS)
     except (FileNotFoundError, ValueError) as error:
@@ -162,3 +245,15 @@ def read_results(directory: Path) -> dict[str, Any]:
             "Use the eurolm that wrote it, or evaluate again."
         )
     return value
+
+
+def scores_sha256(results: dict[str, Any]) -> str:
+    """Hash of everything in `results.json`: the same for the same model, items and device, however often killed."""
+    return sha256_json(results)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of `results.json`."""
+    from pydantic import TypeAdapter
+
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **TypeAdapter(Results).json_schema()}

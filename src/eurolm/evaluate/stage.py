@@ -1,25 +1,27 @@
 """The evaluate stage: scores a model on held-out text and tasks, and everything needed to judge the scores.
 
-The trained model goes first, so that a stop leaves the figures that matter; each model's weights are loaded once.
+The model itself goes first, so that a stop leaves the figures that matter; each model's weights are loaded once.
 """
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import log2
 from pathlib import Path
 from typing import Any
 
-from eurolm.artifacts.atomic import read_json
+from eurolm import __version__
+from eurolm.artifacts.atomic import write_json
 from eurolm.artifacts.hashing import content_hash, sha256_file
 from eurolm.config.model import Config
 from eurolm.console import Reporter
-from eurolm.corpus.documents import languages, shards
-from eurolm.corpus.forget import Forgotten
-from eurolm.errors import ConfigError, InputError
-from eurolm.evaluate.pairs import Scored, model_pairs, pair_score, write_items
-from eurolm.evaluate.results import SCHEMA, LanguageScore, PairScore, Results, Settings, write_results
+from eurolm.corpus.documents import shards
+from eurolm.evaluate.answers import Answer, Scoring, answers, batch_size
+from eurolm.evaluate.request import Material, Request, gather, of_run
+from eurolm.evaluate.results import SCHEMA, LanguageScore, Results, Settings, TaskScore, scores_sha256, write_results
 from eurolm.evaluate.subject import (
-    Device,
     Subject,
     choose_device,
     one_thread_per_worker,
@@ -28,172 +30,189 @@ from eurolm.evaluate.subject import (
     untrained,
 )
 from eurolm.evaluate.summary import notes, tell
-from eurolm.evaluate.text import HeldoutText, choose_text, language_score, model_bits, ngram_bits, write_documents
+from eurolm.evaluate.task_score import macro, task_score, write_items
+from eurolm.evaluate.text import language_score, model_bits, ngram_bits, write_documents
 from eurolm.evaluate.units import Units
 from eurolm.machine.host import versions
 from eurolm.scoring.bits_per_byte import BOS_POLICY
-from eurolm.tasks.items import Item, items
-from eurolm.tasks.load import Task, load_task
+from eurolm.tasks.description import WRITTEN_BY_MODEL
 from eurolm.tokenizer.load import LoadedTokenizer, load
 
-LIBRARIES: tuple[str, ...] = ("tokenizers", "torch", "transformers")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that is scored, read and checked before the first model is loaded."""
-
-    config: Config
-    tokenizer: LoadedTokenizer
-    texts: list[HeldoutText]
-    tasks: list[tuple[Task, list[Item]]]
-    window: int
-    stride: int
-    units: Units
-    reporter: Reporter
+LIBRARIES = ("tokenizers", "torch", "transformers", "sacrebleu")
+MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
 class ModelScores:
-    """What one model scored: (bits, tokens) per document by language, both sides per item by task."""
+    """What one model gave: (bits, tokens) per document by language, answers by task and template."""
 
     text: dict[str, list[tuple[float, int]]]
-    pairs: dict[str, list[Scored]]
+    tasks: dict[str, dict[str, list[Answer]]]
 
 
 def run_evaluation(
     config: Config, model: Path, corpus: Path | None, run_dir: Path, reporter: Reporter
 ) -> dict[str, Any]:
-    """Score the model directory `model` and write `results.json`, `items-*.jsonl`, `documents-*.jsonl` into
-    `run_dir/evaluation`. Finished units of an earlier attempt are reused. Returns the results as plain JSON values.
+    """The stage of a run: its finished model, the model before its first step, n-gram models of the same text."""
+    return evaluate(of_run(config, model, corpus, run_dir), reporter)
 
-    Raises ConfigError for an unknown task or an impossible window, InputError for damaged items or a corpus without
-    held-out text, NumericsError for a model whose log-probabilities are not finite.
+
+def evaluate(request: Request, reporter: Reporter) -> dict[str, Any]:
+    """Score what is asked and write `results.json`, `items-*.jsonl`, `documents-*.jsonl` and `manifest.json` into the
+    request's place. Finished units of an earlier attempt are reused. Returns the results as plain JSON values.
+
+    Raises ConfigError for an unknown task or an impossible window, InputError for damaged items, a corpus without
+    held-out text or a directory without a model, NumericsError for a model whose log-probabilities are not finite.
     """
-    place = run_dir / "evaluation"
-    place.mkdir(parents=True, exist_ok=True)
-    units = Units(place / "units")
-    units.sweep()
-    device = choose_device()
-    tokenizer = load(model)
-    subject, start = trained(model, tokenizer, device), untrained(config.model, tokenizer, device)
-    plan = _plan(config, tokenizer, corpus, units, reporter)
-    _check_context(plan.window, model)
+    started = datetime.now(UTC)
+    units = Units(request.place / "units", request.ranks)
+    request.ranks.from_first(lambda: _open(request.place, units))
+    tokenizer, device = load(request.model), choose_device()
+    subject = trained(request.model, tokenizer, device)
+    start = untrained(request.start, tokenizer, device, subject.opening) if request.start is not None else None
+    material = gather(request)
     with one_thread_per_worker():
-        own = _score(subject, "trained", plan.stride, plan)
-        # Random weights make nothing of context: windows without overlap give the same figure in half the time.
-        before = _score(start, "untrained", plan.stride if config.model.use else plan.window, plan)
-        counted = _count(corpus, plan)
-        settings = _settings(plan, device)
-    results = Results(
-        schema=SCHEMA,
-        model_sha256=subject.identity,
-        tokenizer_sha256=tokenizer.sha256,
-        parameters=parameter_count(model),
-        bits_per_byte=_languages(place, plan, own, before, counted),
-        tasks=_tasks(place, plan, own, before),
-        settings=settings,
-        notes=notes(config, plan.texts, [task for task, _ in plan.tasks], counted),
+        own, how = _score(subject, "trained", material.stride, request, material, units, reporter)
+        before = None
+        if start is not None and request.start is not None:
+            # Random weights make nothing of context: windows without overlap give the same figure in half the time.
+            stride = material.stride if request.start.use else request.window
+            before, _ = _score(start, "untrained", stride, request, material, units, reporter)
+        counted = _count(request, material, units, reporter)
+    value: dict[str, Any] = request.ranks.from_first(
+        lambda: _conclude(request, material, subject, how, (own, before, counted), started, units, reporter)
     )
-    tell(results, reporter)
-    return write_results(place, results)
+    return value
 
 
-def _plan(config: Config, tokenizer: LoadedTokenizer, corpus: Path | None, units: Units, reporter: Reporter) -> Plan:
-    window = window_tokens(config)
-    stride = config.evaluate.stride_tokens or max(1, window // 2)
-    if stride > window:
-        raise ConfigError(f"evaluate.stride_tokens = {stride} is longer than the window of {window} tokens.")
-    tasks = [(task, items(task)) for task in map(load_task, config.evaluate.tasks)]
-    limit = config.evaluate.heldout_max_bytes
-    forgotten = Forgotten.load(config.corpus.forget)
-    texts = [choose_text(corpus, language, limit, forgotten) for language in languages(corpus)] if corpus else []
-    if corpus and not any(text.documents for text in texts):
-        raise InputError(
-            f"{corpus} has no held-out text, so there is nothing to measure bits per byte on. "
-            "Raise corpus.heldout.share, or add documents of more groups."
-        )
-    return Plan(config, tokenizer, texts, tasks, window, stride, units, reporter)
+def _open(place: Path, units: Units) -> None:
+    units.directory.mkdir(parents=True, exist_ok=True)
+    units.sweep()
 
 
-def _check_context(window: int, model: Path) -> None:
-    declared = read_json(model / "config.json").get("max_position_embeddings")
-    if declared is not None and window > declared:
-        raise ConfigError(
-            f"the evaluation window of {window} tokens is longer than the context of {declared} tokens that {model} "
-            "declares. Set evaluate.context_tokens to that or less."
-        )
-
-
-def window_tokens(config: Config) -> int:
-    """`evaluate.context_tokens`, else the row length of the last phase, else the context the model declares."""
-    if config.evaluate.context_tokens is not None:
-        return config.evaluate.context_tokens
-    if config.mixture.phases:
-        return config.mixture.phases[-1].row_tokens
-    return config.model.max_position_tokens
-
-
-def _score(subject: Subject, role: str, stride: int, plan: Plan) -> ModelScores:
-    batch, units, reporter = plan.config.evaluate.batch_tokens, plan.units, plan.reporter
+def _score(
+    subject: Subject, role: str, stride: int, request: Request, material: Material, units: Units, reporter: Reporter
+) -> tuple[ModelScores, Scoring]:
+    ranks = request.ranks
+    batch = request.config.batch_tokens or batch_size(subject, role, units, ranks)
+    how = Scoring(units, request.window, stride, batch, request.chat, reporter, ranks)
     text = {
-        entry.language: model_bits(subject, entry, plan.window, stride, batch, units, role, reporter)
-        for entry in plan.texts
+        entry.language: model_bits(subject, entry, request.window, stride, batch, units, role, reporter)
+        for entry in material.texts
         if entry.documents
     }
-    pairs = {task.name: model_pairs(subject, task, found, batch, units, role, reporter) for task, found in plan.tasks}
+    tasks = {}
+    for asked in material.tasks:
+        # The model before its first step is a baseline: it is asked in one wording, and writes nothing.
+        wordings = asked.prompts if role == "trained" else {asked.template: asked.prompts[asked.template]}
+        if role == "trained" or asked.task.kind not in WRITTEN_BY_MODEL:
+            tasks[asked.name] = {
+                name: answers(subject, role, asked.task, name, found, how) for name, found in wordings.items()
+            }
     subject.release()
-    return ModelScores(text, pairs)
+    return ModelScores(text, tasks), how
 
 
-def _count(corpus: Path | None, plan: Plan) -> dict[str, dict[str, Any]]:
+def _count(request: Request, material: Material, units: Units, reporter: Reporter) -> dict[str, dict[str, Any]]:
     """N-gram scores by language."""
-    if corpus is None:
+    corpus = request.corpus
+    if corpus is None or not request.heldout:
         return {}
     identity = content_hash({str(path.relative_to(corpus)): sha256_file(path) for path in shards(corpus)})
     return {
-        text.language: ngram_bits(corpus, identity, text, plan.config.evaluate, plan.units, plan.reporter)
-        for text in plan.texts
+        text.language: ngram_bits(corpus, identity, text, request.config, units, reporter)
+        for text in material.texts
         if text.documents
     }
 
 
+Scored = tuple[ModelScores, ModelScores | None, dict[str, dict[str, Any]]]
+"""Of the model, of the model before its first step, of n-gram models."""
+
+
+def _conclude(
+    request: Request,
+    material: Material,
+    subject: Subject,
+    how: Scoring,
+    scored: Scored,
+    started: datetime,
+    units: Units,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    tasks = _tasks(request, material, subject.tokenizer, scored)
+    results = Results(
+        schema=SCHEMA,
+        suite=request.config.suite,
+        model_sha256=subject.identity,
+        tokenizer_sha256=subject.tokenizer.sha256,
+        parameters=parameter_count(request.model),
+        step=request.step,
+        bits_per_byte=_languages(request, material, subject.tokenizer, scored),
+        tasks=tasks,
+        macro=macro(tasks),
+        settings=_settings(request, how, subject),
+        notes=notes(request, material, tasks, scored[2]),
+    )
+    tell(results, reporter)
+    value = write_results(request.place, results)
+    write_json(
+        request.place / MANIFEST,
+        {
+            "scores_sha256": scores_sha256(value),
+            "started": started.isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "host": socket.gethostname(),
+            "eurolm": __version__,
+            "model": str(request.model.resolve()),
+            "unit_seconds": units.seconds(),
+        },
+    )
+    return value
+
+
 def _languages(
-    place: Path, plan: Plan, own: ModelScores, before: ModelScores, counted: dict[str, dict[str, Any]]
+    request: Request, material: Material, tokenizer: LoadedTokenizer, scored: Scored
 ) -> dict[str, LanguageScore]:
+    own, before, counted = scored
     found = {}
-    for text in plan.texts:
-        if not text.documents:
-            continue
-        name = text.language
-        parts = (text, own.text[name], before.text[name], counted[name])
-        found[name] = language_score(*parts, plan.tokenizer.vocab_size, plan.config.evaluate)
-        write_documents(place / f"documents-{name}.jsonl", *parts)
+    for text in material.texts:
+        if text.documents:
+            name = text.language
+            parts = (text, own.text[name], before.text[name] if before else None, counted[name])
+            found[name] = language_score(*parts, tokenizer.vocab_size)
+            write_documents(request.place / f"documents-{name}.jsonl", *parts)
     return found
 
 
-def _tasks(place: Path, plan: Plan, own: ModelScores, before: ModelScores) -> dict[str, PairScore]:
+def _tasks(request: Request, material: Material, tokenizer: LoadedTokenizer, scored: Scored) -> dict[str, TaskScore]:
+    own, before, _ = scored
     found = {}
-    for task, entries in plan.tasks:
-        parts = (entries, own.pairs[task.name], before.pairs[task.name])
-        found[task.name] = pair_score(task, *parts)
-        write_items(place / f"items-{task.name}.jsonl", *parts)
+    for asked in material.tasks:
+        first = before.tasks[asked.name][asked.template] if before and asked.name in before.tasks else None
+        score, judged = task_score(asked, own.tasks[asked.name], first, log2(tokenizer.vocab_size), material.hits)
+        found[asked.name] = score
+        write_items(request.place / f"items-{asked.name}.jsonl", judged, material.hits, asked.name)
     return found
 
 
-def _settings(plan: Plan, device: Device) -> Settings:
+def _settings(request: Request, how: Scoring, subject: Subject) -> Settings:
+    config, device = request.config, subject.device
     return Settings(
-        window_tokens=plan.window,
-        stride_tokens=plan.stride,
+        window_tokens=how.window,
+        stride_tokens=how.stride,
         bos_policy=BOS_POLICY,
-        heldout_max_bytes=plan.config.evaluate.heldout_max_bytes,
-        bootstrap_samples=plan.config.evaluate.bootstrap_samples,
-        seed=plan.config.evaluate.seed,
+        opening=subject.opening.said(),
+        heldout_max_bytes=config.heldout_max_bytes,
+        limit=config.limit,
+        chat=request.chat,
+        seed=config.seed,
         dtype=device.dtype_name,
         device=device.device.type,
         device_name=device.name,
         attention="sdpa",
-        batch_tokens=plan.config.evaluate.batch_tokens,
+        batch_tokens=how.batch_tokens,
         threads=device.workers,
+        ranks=request.ranks.count,
         versions=versions(("eurolm", *LIBRARIES)),
     )

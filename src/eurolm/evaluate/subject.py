@@ -19,6 +19,7 @@ from eurolm.errors import InputError
 from eurolm.machine.host import cores, versions
 from eurolm.model.build import build_model
 from eurolm.model.load import load_model
+from eurolm.scoring.encoding import Opening, opening
 from eurolm.tokenizer.load import LoadedTokenizer
 
 BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
@@ -64,6 +65,8 @@ class Subject:
     source: Path | ModelConfig
     tokenizer: LoadedTokenizer
     device: Device
+    opening: Opening
+    """What stands before a text, by the tokenizer's own rule."""
     _model: Any = field(default=None, repr=False)
 
     @property
@@ -85,14 +88,14 @@ class Subject:
 
 def trained(path: Path, tokenizer: LoadedTokenizer, device: Device) -> Subject:
     """The model in a Hugging Face directory."""
-    return Subject(model_sha256(path), path, tokenizer, device)
+    return Subject(model_sha256(path), path, tokenizer, device, opening(path, tokenizer))
 
 
-def untrained(config: ModelConfig, tokenizer: LoadedTokenizer, device: Device) -> Subject:
-    """The model training started from: seeded weights, or those of `model.use`."""
+def untrained(config: ModelConfig, tokenizer: LoadedTokenizer, device: Device, opens: Opening) -> Subject:
+    """The model training started from: seeded weights, or those of `model.use`; read with the same opening."""
     fields = config.output_fields() | {"use": model_sha256(config.use) if config.use else None}
     identity = sha256_json([fields, tokenizer.vocab_size, tokenizer.eod_id, versions(("torch",))])
-    return Subject(identity, config, tokenizer, device)
+    return Subject(identity, config, tokenizer, device, opens)
 
 
 def model_sha256(path: Path) -> str:

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from eurolm.config.model import Config
 from eurolm.console import Reporter
-from eurolm.evaluate.results import Results
-from eurolm.evaluate.text import HeldoutText
-from eurolm.tasks.load import Task
+from eurolm.evaluate.paired import SCOPE
+from eurolm.evaluate.request import Material, Request
+from eurolm.evaluate.results import Figure, Results, Score, TaskScore
 
 
 def notes(
-    config: Config, texts: Sequence[HeldoutText], tasks: Sequence[Task], counted: dict[str, dict[str, Any]]
+    request: Request, material: Material, tasks: dict[str, TaskScore], counted: dict[str, dict[str, Any]]
 ) -> list[str]:
     """What a reader of the figures must know."""
+    said = _text_notes(request, material, counted)
+    for name, task in tasks.items():
+        counts = task.counts
+        if counts.left_out:
+            said.append(f"{name}: {counts.left_out:,} items have no finite score and are left out of every figure.")
+        if counts.truncated:
+            said.append(
+                f"{name}: {counts.truncated:,} of {counts.items:,} prompts are longer than the model's context and "
+                "were cut on the left."
+            )
+    if request.config.limit is not None:
+        said.append(f"At most {request.config.limit:,} items of each task were scored (limit).")
+    not_sought = [name for name, task in tasks.items() if task.contamination is None]
+    if not_sought:
+        why = "there is no corpus" if request.corpus is None else "the corpus stage did not look for them"
+        said.append(f"Contamination of {', '.join(not_sought)} is not known: {why}.")
+    unread = [asked.name for asked in material.tasks if asked.task.reviewed_by is None]
+    if unread:
+        said.append(f"No speaker of the language has reviewed the items and prompts of {', '.join(unread)}.")
+    said.append(f"Intervals cover the choice of items and documents: {SCOPE}.")
+    return said
+
+
+def _text_notes(request: Request, material: Material, counted: dict[str, dict[str, Any]]) -> list[str]:
     said = []
-    if not texts:
-        said.append("This run has no corpus, so no bits per byte.")
-    for text in texts:
+    if not request.heldout:
+        said.append("No held-out text of a corpus was scored, so no bits per byte of it.")
+    for text in material.texts:
         if not text.documents:
             said.append(f"{text.language}: no held-out documents, so no bits per byte.")
         elif len(text.documents) < text.available:
@@ -33,14 +55,12 @@ def notes(
                 f"{language}: n-gram models saw {entry['bytes']:,} bytes of training text, the beginning of every "
                 "shard (evaluate.ngram_max_bytes)."
             )
-    if config.model.use is not None:
-        said.append(f"The untrained rows are the model training started from ({config.model.use}).")
-    elif texts:
+    if request.start is None:
+        said.append("The model before its first step is not known, so no untrained rows.")
+    elif request.start.use is not None:
+        said.append(f"The untrained rows are the model training started from ({request.start.use}).")
+    elif material.texts:
         said.append("The untrained model read the held-out text in windows without overlap.")
-    unread = [task.name for task in tasks if task.reviewed_by is None]
-    if unread:
-        said.append(f"No speaker of the language has reviewed the items of {', '.join(unread)}.")
-    said.append("Intervals cover the choice of items and documents only: one training seed.")
     return said
 
 
@@ -51,21 +71,33 @@ def tell(results: Results, reporter: Reporter) -> None:
         counted = "".join(f", {size}-gram {value:.3f}" for size, value in sorted(rows.ngrams.items()))
         reporter.say(
             f"  {language}: {score.value:.3f} bits per byte{_range(score.low, score.high)} on {score.bytes:,} bytes "
-            f"(untrained {rows.untrained:.3f}, uniform {rows.uniform:.3f}{counted})"
+            f"(untrained {_number(rows.untrained)}, uniform {rows.uniform:.3f}{counted})"
         )
     for name, task in results.tasks.items():
-        best = task.headline
-        shown = "n/a" if best.value is None else f"{best.value:.3f}{_range(best.low, best.high)}"
-        reporter.say(
-            f"  {name}: {shown} on {best.items:,} pairs of equal length "
-            f"(untrained {_figure(task.baselines.untrained)}, fewest tokens {_figure(task.baselines.fewest_tokens)}, "
-            f"chance 0.500); all {_figure(task.all.value)}"
-        )
+        score_ = task.scores[task.headline]
+        reporter.say(f"  {name}: {in_words(score_.figure)} {task.headline.replace('_', ' ')}, {verdict(score_)}")
+    for language, mean in results.macro.items():
+        reporter.say(f"  mean of {len(mean.tasks)} {language} tasks: {mean.value:.3f}{_range(mean.low, mean.high)}")
+
+
+def in_words(figure: Figure) -> str:
+    """`0.612 [0.571, 0.651] on 662 items`."""
+    return f"{_number(figure.value)}{_range(figure.low, figure.high)} on {figure.items:,} items"
+
+
+def verdict(score: Score) -> str:
+    """How a score stands to the best of its baselines, which is named."""
+    if score.best_baseline is None:
+        return "no baseline"
+    best = f"{score.best_baseline.replace('_', ' ')} ({score.baselines[score.best_baseline]:.3f})"
+    if score.above_baseline is None:
+        return f"beside {best}; no interval"
+    return f"better than {best}" if score.above_baseline else f"not told apart from, or below, {best}"
 
 
 def _range(low: float | None, high: float | None) -> str:
     return f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
 
 
-def _figure(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.3f}"

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eurolm.artifacts.atomic import write_text
 from eurolm.config.evaluate import EvaluateConfig
 from eurolm.console import Reporter
 from eurolm.corpus.documents import Document, heldout
 from eurolm.corpus.forget import NOTHING, Forgotten
 from eurolm.evaluate import ngram
+from eurolm.evaluate.intervals import cluster_sums, ratio_interval
 from eurolm.evaluate.results import LanguageScore, Rows
-from eurolm.evaluate.statistics import ratio_interval
 from eurolm.evaluate.subject import Subject
 from eurolm.evaluate.training_text import training_text
 from eurolm.evaluate.units import Units
@@ -131,20 +133,19 @@ def ngram_bits(
 def language_score(
     text: HeldoutText,
     own: Sequence[tuple[float, int]],
-    before: Sequence[tuple[float, int]],
+    before: Sequence[tuple[float, int]] | None,
     counted: dict[str, Any],
     vocab_size: int,
-    config: EvaluateConfig,
 ) -> LanguageScore:
     """The figures of one language from the scores of its documents."""
     sizes = text.sizes
     total, tokens = sum(sizes), sum(count for _, count in own)
     bits = [cost for cost, _ in own]
     clusters = [document.group or document.id for document in text.documents]
-    interval = ratio_interval(bits, sizes, clusters, config.bootstrap_samples, config.seed)
+    interval = ratio_interval(*cluster_sums(np.stack([bits, sizes], 1), clusters).T)
     ngrams = {size: math.fsum(costs) / total for size, costs in counted["bits"].items()}
     rows = Rows(
-        untrained=math.fsum(cost for cost, _ in before) / total,
+        untrained=math.fsum(cost for cost, _ in before) / total if before is not None else None,
         uniform=math.log2(vocab_size) * tokens / total,
         ngram_3=ngrams.get("3"),
         ngram_5=ngrams.get("5"),
@@ -167,7 +168,7 @@ def write_documents(
     path: Path,
     text: HeldoutText,
     own: Sequence[tuple[float, int]],
-    before: Sequence[tuple[float, int]],
+    before: Sequence[tuple[float, int]] | None,
     counted: dict[str, Any],
 ) -> None:
     """One JSON line per scored document."""
@@ -180,7 +181,7 @@ def write_documents(
             "bytes": size,
             "tokens": own[index][1],
             "bits": own[index][0],
-            "untrained_bits": before[index][0],
+            "untrained_bits": before[index][0] if before is not None else None,
             **{f"ngram_{order}_bits": costs[index] for order, costs in counted["bits"].items()},
         }
         lines.append(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")

@@ -6,6 +6,7 @@ repeats at most the piece it was in, and the figures are the same as without the
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 from eurolm.artifacts.atomic import PARTIAL_MARK, read_json, write_json
 from eurolm.artifacts.hashing import sha256_json
+from eurolm.scoring.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -21,20 +23,26 @@ class Units:
     """The units of one evaluation directory."""
 
     directory: Path
+    ranks: Ranks = ALONE
 
     def value(self, name: str, identity: dict[str, Any], compute: Callable[[], Any]) -> Any:
         """The unit's value: read if a file with the same identity is there, else computed and written."""
         path = self.directory / f"{name}.json"
         key = sha256_json(identity)
-        stored = _stored(path)
-        if stored is not None and stored.get("key") == key:
-            return stored["value"]
-        started = time.monotonic()
-        value = compute()
-        seconds = round(time.monotonic() - started, 3)
-        write_json(path, {"key": key, "identity": identity, "seconds": seconds, "value": value})
-        # As a reader of the file would see it: a figure must not depend on whether a unit was computed or reused.
-        return read_json(path)["value"]
+        stored = self.ranks.from_first(lambda: _stored(path, key))
+        if stored is None:
+            started = time.monotonic()
+            value = compute()
+            unit = {"key": key, "identity": identity, "seconds": round(time.monotonic() - started, 3), "value": value}
+            self.ranks.from_first(lambda: write_json(path, unit))
+            # As a reader of the file would see it: a figure must not depend on whether a unit was computed or reused.
+            stored = json.loads(json.dumps(unit))
+        return stored["value"]
+
+    def seconds(self) -> dict[str, float]:
+        """How long each unit took to compute, by name."""
+        found = {path.stem: _read(path) for path in sorted(self.directory.glob("*.json"))}
+        return {name: unit["seconds"] for name, unit in found.items() if unit is not None}
 
     def sweep(self) -> None:
         """Remove what a killed writer left behind."""
@@ -42,8 +50,13 @@ class Units:
             leftover.unlink(missing_ok=True)
 
 
-def _stored(path: Path) -> dict[str, Any] | None:
-    """The unit in `path`; a missing or unreadable one is null and is computed again."""
+def _stored(path: Path, key: str) -> dict[str, Any] | None:
+    """The unit in `path` if it is of that key; a missing or unreadable one is null and is computed again."""
+    unit = _read(path)
+    return unit if unit is not None and unit.get("key") == key else None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     try:
         value = read_json(path)
     except (OSError, ValueError):

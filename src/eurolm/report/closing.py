@@ -18,8 +18,8 @@ from rich.text import Text
 from eurolm.config.model import Config
 from eurolm.evaluate.results import Results
 from eurolm.report.inputs import RESULTS, SAMPLES, RunFiles, read_run
-from eurolm.report.numbers import PERCENT, between, fixed, language_name, percent, percent_between, whole
-from eurolm.report.scores import BASELINES, baselines, judgement, ngrams, verdict
+from eurolm.report.numbers import PERCENT, between, fixed, language_name, whole
+from eurolm.report.scores import METRICS, amount, amounts, best, headline_of, judgement, ngrams, verdict
 from eurolm.report.tokenizer_view import cut_sentences
 from eurolm.report.training import prompts, share_label
 
@@ -128,10 +128,11 @@ def _scores(files: RunFiles, console: Console) -> None:
         if verdict(score):
             _paragraph(console, Text(f"{language_name(code)}: "), Text(verdict(score)))
     if results.tasks:
-        _heading(console, "Minimal pairs of equal length", "beside: always the fewer bytes, tokens")
-        console.print(_pairs_table(results))
+        _heading(console, "Tasks", "beside the best of the figures that need no knowledge of the language")
+        console.print(_tasks_table(results))
         for name, task in results.tasks.items():
-            _paragraph(console, Text(f"{name}: "), Text(judgement(task)))
+            metric = METRICS.get(task.headline, task.headline)
+            _paragraph(console, Text(f"{name}: "), Text(f"{metric}, {judgement(task)}"))
 
 
 def _table(*columns: str) -> Table:
@@ -157,17 +158,16 @@ def _bits_table(results: Results) -> Table:
     return table
 
 
-def _pairs_table(results: Results) -> Table:
-    # 80 columns: no % signs, and short heads that the report spells out.
-    table = _table("in %", "pairs", "model", "interval", "coin", "shorter", "tokens", "untrained")
+def _tasks_table(results: Results) -> Table:
+    table = _table("in %", "items", "model", "interval", "best baseline")
     for name, task in results.tasks.items():
-        rows = baselines(task)
+        score = headline_of(task)
         table.add_row(
             name,
-            whole(task.headline.items),
-            Text(_bare(percent(task.headline.value)), style="bold cyan"),
-            _bare(percent_between(task.headline.low, task.headline.high)),
-            *(_bare(percent(rows.get(key))) for key in BASELINES),
+            whole(score.figure.items),
+            Text(_bare(amount(score, score.figure.value)), style="bold cyan"),
+            _bare(amounts(score)),
+            _bare(best(task)),
         )
     return table
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from eurolm.evaluate.results import Accuracy, LanguageScore, PairScore
+from eurolm.evaluate.results import Figure, LanguageScore, TaskScore
 from eurolm.report.corpus_view import totals
 from eurolm.report.inputs import CORPUS, METRICS, RESULTS, TOKENIZER, RunFiles
-from eurolm.report.scores import baselines, ngrams
+from eurolm.report.scores import headline_of, ngrams
 from eurolm.report.training import Course, summary
 
 SCHEMA = 1
@@ -78,12 +78,14 @@ def _reason(path: str) -> str:
         return "there was no held-out text to measure on"
     if path.endswith("untrained"):
         return "the evaluation did not score the untrained model: see its notes"
+    if path.endswith("above_baseline"):
+        return "no interval, or nothing to compare with"
     if path.endswith("interval_95"):
         return "too few independent groups of documents for an interval"
     return f"{_SOURCES[section]} does not hold it"
 
 
-def _interval(score: LanguageScore | Accuracy) -> list[float] | None:
+def _interval(score: LanguageScore | Figure) -> list[float] | None:
     return None if score.low is None or score.high is None else [score.low, score.high]
 
 
@@ -99,14 +101,15 @@ def _language(score: LanguageScore) -> dict[str, Any]:
     }
 
 
-def _task(task: PairScore) -> dict[str, Any]:
+def _task(task: TaskScore) -> dict[str, Any]:
+    score = headline_of(task)
     return {
-        "accuracy_equal_length": task.headline.value,
-        "interval_95": _interval(task.headline),
-        "pairs": task.headline.items,
-        "baselines": baselines(task),
-        "accuracy_all": task.all.value,
-        "above_baseline": task.above_baseline,
+        "metric": task.headline,
+        "value": score.figure.value,
+        "interval_95": _interval(score.figure),
+        "items": score.figure.items,
+        "baselines": score.baselines,
+        "above_baseline": score.above_baseline,
     }
 
 

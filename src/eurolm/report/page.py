@@ -138,7 +138,9 @@ def _evaluation(files: RunFiles, results: Results | None) -> dict[str, Any]:
         "labels": labels,
         "references": references,
         "tasks": scores_view.task_rows(results),
-        "pairs": scores_view.pairs_chart(results) if results else None,
+        "chart": scores_view.tasks_chart(results) if results else None,
+        "columns": scores_view.baseline_columns(results),
+        "contamination": scores_view.contamination_rows(results),
     }
 
 
