@@ -15,6 +15,7 @@ from typing import Any
 from tests.slurm.rig.cluster import Cluster, said
 
 HERE = Path(__file__).parent
+ACCOUNT = "cluster.account=project_465000000"
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,10 @@ class Desk:
         answer = self.cluster.run(sys.executable, "-m", "eurolm", *arguments, cwd=self.path, expect=expect, timeout=280)
         return said(answer)
 
-    def launch(self, config: Path, profile: str, *overrides: str) -> dict[str, str]:
+    def launch(self, config: Path, profile: str, *overrides: str, options: tuple[str, ...] = ()) -> dict[str, str]:
         """Launch with a profile of this folder; job names → ids. The preflight has tests of its own."""
-        given = ("cluster.account=project_465000000", f"cluster.name={HERE / profile}", "cluster.preflight=false")
-        self.eurolm("launch", str(config), *given, *overrides)
+        given = (ACCOUNT, f"cluster.name={HERE / profile}", "cluster.preflight=false")
+        self.eurolm("launch", str(config), *given, *overrides, *options)
         return self.jobs(name_of(config, overrides))
 
     def run_dir(self, name: str) -> Path:

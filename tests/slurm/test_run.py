@@ -3,6 +3,7 @@ with their own addresses and their own /dev/shm."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import Workspace, text_from
 from tests.slurm.rig.cluster import Cluster
-from tests.slurm.running import Desk, desk
+from tests.slurm.running import ACCOUNT, Desk, desk
 
 SMOKE = Path(__file__).parents[2] / "configs" / "smoke.yaml"
 pytestmark = pytest.mark.timeout(400)
@@ -27,7 +28,7 @@ def at_desk(lumi: Cluster, tmp_path: Path) -> Iterator[Desk]:
 
 def test_all_six_stages_on_two_nodes_with_two_ranks_each(at_desk: Desk) -> None:
     jobs = at_desk.launch(SMOKE, "lumi-shaped.yaml", "cluster.nodes=2", "cluster.training_jobs=2")
-    again = at_desk.eurolm("launch", str(SMOKE), "cluster.account=project_465000000", "--cluster", "lumi-g")
+    again = at_desk.eurolm("launch", str(SMOKE), ACCOUNT, "--cluster", "lumi-g")
     assert "under way already" in again and at_desk.jobs("smoke") == jobs
     at_desk.ended(jobs["report"], seconds=240)
     run_dir, told = at_desk.run_dir("smoke"), at_desk.cluster.jobs()
@@ -130,6 +131,27 @@ def test_a_failed_stage_cancels_what_depends_on_it_and_is_explained(at_desk: Des
     assert "cancelled because of it: encode, train-1, evaluate, report" in reason
     assert len(screen.splitlines()) < 24 and len(reason.splitlines()) < 24
     assert "absent/*.jsonl" in at_desk.eurolm("logs", "broken", "--lines", "5")
+
+
+def test_a_rehearsal_measures_what_the_next_plan_uses(at_desk: Desk, finished_workspace: Workspace) -> None:
+    shutil.copytree(finished_workspace.path / "store", at_desk.path / "store", symlinks=True)
+    text_from(finished_workspace, at_desk.path)
+    config, given = at_desk.path / "small.yaml", ("cluster.nodes=2", "train.micro_batch_rows=4")
+    profile = at_desk.path / "two-at-most.yaml"
+    parent = Path(__file__).parent / "one-rank-a-node.yaml"
+    profile.write_text(f"extends: ['{parent}']\nname: two-at-most\nqueues: {{debug: {{max_nodes: 2}}}}\n")
+    jobs = at_desk.launch(config, str(profile), *given, options=("--rehearse",))
+    assert list(jobs) == ["corpus", "encode", "rehearse"]
+    told = at_desk.ended(jobs["rehearse"], seconds=200)
+    assert told["Partition"] == "dev-g" and told["NumNodes"] == "2"
+    measured = json.loads((at_desk.run_dir("small") / "rehearsal.json").read_text())
+    assert [(run["nodes"], run["ranks"], run["steps"]) for run in measured["runs"]] == [(1, 1, 25), (2, 2, 25)]
+    assert all(run["tokens_per_s_per_device"] > 0 for run in measured["runs"]) and measured["start_s"] > 0
+    assert measured["save_s"] > 0 and [path.name for path in (at_desk.path / "runs").iterdir()] == ["small"]
+    plan = json.loads(at_desk.eurolm("plan", str(config), f"cluster.name={profile}", ACCOUNT, *given, "--json"))
+    assert (
+        plan["measured"] and plan["tokens_per_s_per_device"]["middle"] == measured["runs"][1]["tokens_per_s_per_device"]
+    )
 
 
 def resumed(place: Desk) -> int:

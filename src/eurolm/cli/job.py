@@ -58,3 +58,20 @@ def after(code: int, config_file: Path, overrides: tuple[str, ...], reporter: Re
         config.run.workspace.resolve() / "runs" / config.name, os.environ["SLURM_JOB_ID"], code
     ):
         click.echo(action)
+
+
+@job.command()
+@click.argument("config_file", metavar="CONFIG", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1)
+@common
+def rehearsed(config_file: Path, overrides: tuple[str, ...], reporter: Reporter) -> None:
+    """Write down what the runs of a rehearsal measured."""
+    from eurolm.cluster.launch import profile_place
+    from eurolm.cluster.profile import load_profile
+    from eurolm.cluster.rehearse import record_rehearsal, shown
+    from eurolm.config.load import load_config
+
+    config = load_config(config_file, overrides).config
+    profile = load_profile(profile_place(config.cluster.name, config_file))
+    for line in shown(record_rehearsal(config.run.workspace.resolve() / "runs" / config.name, profile.name)):
+        reporter.say(line)

@@ -87,7 +87,7 @@ def nodes_of(kind: JobKind, config: Config) -> int:
 def queue_of(kind: JobKind, config: Config, profile: ClusterProfile) -> Queue:
     """The queue for this kind: of the user's partition and QOS for training, else by purpose and size."""
     cluster = config.cluster
-    if kind.size == "training" and (cluster.partition or cluster.qos):
+    if kind.size == "training" and kind.purpose == "train" and (cluster.partition or cluster.qos):
         return profile.queue(cluster.partition, cluster.qos)[1]
     fitting = [queue for queue in profile.queues.values() if queue.purpose == kind.purpose]
     nodes = nodes_of(kind, config)

@@ -7,10 +7,14 @@ from pathlib import Path
 
 from eurolm.cluster.chain import PlannedJob, chain
 from eurolm.cluster.jobs import KINDS, options, queue_of
+from eurolm.cluster.plan_record import Plan
 from eurolm.cluster.profile import load_profile
 from eurolm.cluster.render import Order, render_all, with_ranks
 from eurolm.config.load import load_config
 from eurolm.errors import ConfigError
+
+SPARE_JOBS = 1
+"""Training jobs beyond the plan's estimate: a node failure or a slow day costs one. An unused one is cancelled."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,18 @@ class Prepared:
     scripts: dict[str, str]
 
 
-def prepare(config_file: Path, overrides: tuple[str, ...], cluster: str | None, workdir: Path) -> Prepared:
-    """Everything but submitting. Raises ConfigError for a machine without Slurm and for what its profile refuses."""
-    if cluster is not None:
-        overrides = (*overrides, f"cluster.name={cluster}")
+def prepare(config_file: Path, overrides: tuple[str, ...], plan: Plan, workdir: Path) -> Prepared:
+    """Everything but submitting, with the layout and the number of jobs of the plan.
+
+    Raises ConfigError for a machine without Slurm and for what cannot stand in a job script.
+    """
+    order = order_of(config_file, overrides, plan, workdir)
+    jobs = chain(KINDS, order.config.cluster.training_jobs or plan.jobs + SPARE_JOBS)
+    return Prepared(order, jobs, render_all(order))
+
+
+def order_of(config_file: Path, overrides: tuple[str, ...], plan: Plan, workdir: Path) -> Order:
+    """What is launched. Raises ConfigError for a machine without Slurm."""
     config = load_config(config_file, overrides).config
     profile = load_profile(profile_place(config.cluster.name, config_file))
     if not profile.slurm.present:
@@ -33,11 +45,9 @@ def prepare(config_file: Path, overrides: tuple[str, ...], cluster: str | None, 
             f"cluster.name = {config.cluster.name}: {profile.title} has no Slurm. Name a cluster (--cluster lumi-g), "
             f"or run it here: eurolm run {config_file}."
         )
-    overrides = with_ranks(overrides, config, profile)
+    overrides = with_ranks((*overrides, *plan.layout.overrides), config, profile)
     loaded = load_config(config_file, overrides)
-    order = Order(loaded.config, profile, loaded.path, overrides, workdir)
-    jobs = chain(KINDS, loaded.config.cluster.training_jobs or 1)
-    return Prepared(order, jobs, render_all(order))
+    return Order(loaded.config, profile, loaded.path, overrides, workdir)
 
 
 def table(prepared: Prepared) -> list[str]:

@@ -25,6 +25,8 @@ class Progress:
     """Median of the last steps; null before the first."""
     step_s: float | None
     loss: float | None
+    save_s: float | None
+    """Median of the time that the last saves blocked the training; null before the first."""
 
     @property
     def share(self) -> float:
@@ -39,7 +41,9 @@ class Progress:
 
 def training_progress(run_dir: Path, total_steps: int) -> Progress | None:
     """Progress of the training; None before its first step."""
-    steps = [line for line in _last_lines(run_dir / "metrics.jsonl") if line.get("event") == "step"]
+    lines = _last_lines(run_dir / "metrics.jsonl")
+    steps = [line for line in lines if line.get("event") == "step"]
+    saves = [line["blocked_s"] for line in lines if line.get("event") == "checkpoint"]
     if not steps:
         return None
     recent = steps[-RECENT_STEPS:]
@@ -51,6 +55,7 @@ def training_progress(run_dir: Path, total_steps: int) -> Progress | None:
         tokens_per_s=statistics.median(speeds) if speeds else None,
         step_s=statistics.median(times) if times else None,
         loss=recent[-1].get("loss"),
+        save_s=statistics.median(saves) if saves else None,
     )
 
 

@@ -52,10 +52,10 @@ def with_ranks(overrides: tuple[str, ...], config: Config, profile: ClusterProfi
     return (*overrides, *derived)
 
 
-def render(kind: JobKind, order: Order) -> str:
-    """The script of one kind of job. Raises ConfigError for what cannot stand in a script."""
+def render(kind: JobKind, order: Order, **more: Any) -> str:
+    """The script of one kind of job; `more` goes to its template. Raises ConfigError for what cannot stand in it."""
     template = templates().get_template(kind.template)
-    return template.render(**context(kind, order))
+    return template.render(**context(kind, order), **more)
 
 
 def render_all(order: Order, kinds: tuple[JobKind, ...] = SCRIPTS) -> dict[str, str]:

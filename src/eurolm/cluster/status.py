@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from eurolm.cluster.plan_record import Deviation, Measured, Plan, audit, read_plan
 from eurolm.cluster.progress import STAGES, Progress, finished_stages, training_progress
 from eurolm.cluster.scheduler import JobState
 from eurolm.cluster.submit import Launch
@@ -25,8 +26,8 @@ class Status:
     jobs: dict[str, JobState]
     stages: dict[str, float | None]
     progress: Progress | None
-    plan: list[str]
-    """Lines of the comparison with the plan, alarms first."""
+    plan: list[Deviation]
+    """The plan beside what is measured, alarms first."""
 
     @property
     def failed(self) -> list[str]:
@@ -47,7 +48,7 @@ class Status:
             "training": None
             if progress is None
             else {**asdict(progress), "share": progress.share, "seconds_left": progress.seconds_left},
-            "plan": self.plan,
+            "plan": [asdict(deviation) for deviation in self.plan],
         }
 
 
@@ -55,9 +56,20 @@ def status(launch: Launch) -> Status:
     """Ask Slurm, read the ledger and the metrics."""
     run_dir = launch.run_dir
     total = derived(load_config(launch.config_file, launch.overrides).config)["train.steps"]
-    return Status(
-        run_dir.name, launch, launch.states(), finished_stages(run_dir), training_progress(run_dir, total), []
-    )
+    progress = training_progress(run_dir, total)
+    plan = read_plan(run_dir)
+    deviations = audit(plan, measured(progress, plan)) if plan is not None and progress is not None else []
+    return Status(run_dir.name, launch, launch.states(), finished_stages(run_dir), progress, deviations)
+
+
+def measured(progress: Progress, plan: Plan) -> Measured:
+    """What the running training shows, in the plan's terms."""
+    speed = None if progress.tokens_per_s is None else progress.tokens_per_s / plan.ranks
+    expected = None
+    if progress.step_s is not None and plan.units is not None and plan.hours is not None and plan.hours.middle:
+        per_hour = plan.units.middle / plan.hours.middle
+        expected = per_hour * progress.step_s * progress.total_steps / 3600
+    return Measured(tokens_per_s_per_device=speed, save_s=progress.save_s, units_expected=expected)
 
 
 def shown(found: Status, now: datetime) -> list[str]:
@@ -69,7 +81,8 @@ def shown(found: Status, now: datetime) -> list[str]:
     lines += ["", "stages  " + "  ".join(f"{stage} {_mark(found, stage)}" for stage in STAGES)]
     if found.progress is not None:
         lines += ["", *_training(found.progress, now)]
-    lines += [*found.plan, "", f"{'job':<12} {'id':<10} {'state':<12} {'':<24} nodes"]
+    lines += [f"{'ALARM' if item.alarm else 'plan'}      {item.text}" for item in found.plan]
+    lines += ["", f"{'job':<12} {'id':<10} {'state':<12} {'':<24} nodes"]
     lines += [_job_line(name, job) for name, job in found.jobs.items()]
     if found.failed:
         lines += ["", f"{', '.join(found.failed)} failed: `eurolm doctor {found.name}` says why."]

@@ -18,7 +18,7 @@ from eurolm.cluster.chain import PlannedJob
 from eurolm.cluster.render import Order
 from eurolm.cluster.scheduler import JobState
 from eurolm.console import Reporter
-from eurolm.errors import EurolmError, InputError
+from eurolm.errors import BusyError, EurolmError, InputError
 
 SCRIPTS = "slurm"
 LOGS = Path("logs") / "slurm"
@@ -66,6 +66,12 @@ def last_launch(run_dir: Path) -> Launch | None:
     return None if found is None else Launch(run_dir, found, jobs, cancelled)
 
 
+def live_launch(run_dir: Path) -> Launch | None:
+    """The last launch, while any of its jobs waits or runs."""
+    found = last_launch(run_dir)
+    return found if found is not None and any(state.active for state in found.states().values()) else None
+
+
 def launched(run: str, workspace: Path) -> Launch:
     """The last launch of a run given by name or path. Raises InputError where there is none."""
     for place in (workspace / "runs" / run, Path(run)):
@@ -86,16 +92,14 @@ def write_scripts(order: Order, scripts: dict[str, str]) -> Path:
 
 
 def submit(order: Order, planned: Sequence[PlannedJob], scripts: dict[str, str], reporter: Reporter) -> Launch:
-    """Submit the jobs, or return the launch whose jobs are still alive.
+    """Submit the jobs. Raises MachineError when Slurm refuses one; those submitted before it are cancelled.
 
-    Two people who launch the same run at once get one launch. Raises MachineError when Slurm refuses a job; those
-    submitted before it are cancelled.
+    Raises BusyError where jobs of the run are alive: of two people who launch at once, one succeeds.
     """
     order.run_dir.mkdir(parents=True, exist_ok=True)
     with lease(order.run_dir / "launch.lease"):
-        before = last_launch(order.run_dir)
-        if before is not None and any(state.active for state in before.states().values()):
-            return before
+        if live_launch(order.run_dir) is not None:
+            raise BusyError(f"{order.config.name} was launched a moment ago: eurolm status {order.config.name}.")
         place = write_scripts(order, scripts)
         record(
             order.run_dir, LAUNCH, cluster=order.profile.name, user=getpass.getuser(), workdir=str(order.workdir),
