@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from eurolm.config.architecture import Family, ModelConfig
+from eurolm.config.load import load_config
 from eurolm.errors import ConfigError, InputError, MachineError
 from eurolm.model import initial
 from eurolm.model.build import build_model, initial_tensor
@@ -22,7 +23,21 @@ from eurolm.model.size import parameters
 
 FAMILIES = get_args(Family)
 WINDOW = 8
-PRESETS = sorted((Path(__file__).resolve().parents[2] / "configs" / "models").glob("*.yaml"))
+PUBLISHED = {
+    "gemma3-1b": (262_144, 999_885_952),
+    "llama-135m": (49_152, 134_515_008),
+    "llama-1b": (128_256, 1_235_814_400),
+    "llama-3b": (128_256, 3_212_749_824),
+    "llama-8b": (128_256, 8_030_261_248),
+    "mistral-7b": (32_768, 7_248_023_552),
+    "olmo2-1b": (100_352, 1_484_916_736),
+    "olmo2-7b": (100_352, 7_298_617_344),
+    "qwen2.5-7b": (152_064, 7_615_616_512),
+    "qwen3-4b": (151_936, 4_022_468_096),
+    "tildeopen-30b": (131_072, 30_677_882_880),
+}
+"""Embedding rows and parameters of the models the presets are named after (their pages on the Hugging Face Hub; of
+TildeOpen 30.7B is published)."""
 
 
 def tiny(family: Family, **changes: object) -> ModelConfig:
@@ -166,3 +181,15 @@ def test_a_window_for_a_family_without_one_is_refused() -> None:
     config = tiny("llama").model_copy(update={"sliding_window_tokens": 64})
     with pytest.raises(ConfigError, match="sliding_window_tokens = 64: llama attends to the whole context"):
         build_model(config, 300, 0)
+
+
+def test_presets_have_the_published_sizes(tmp_path: Path) -> None:
+    presets = Path(__file__).resolve().parents[2] / "configs" / "models"
+    assert {path.stem for path in presets.glob("*.yaml")} == PUBLISHED.keys()
+    for name, (rows, total) in PUBLISHED.items():
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(f"name: own\nextends: [models/{name}.yaml]\nmodel: {{seed: 3}}\n")
+        config = load_config(path).config.model
+        assert parameters(config, rows).total == total, name
+        transformers_config(config, rows, 0)
+        assert config.seed == 3
