@@ -43,7 +43,7 @@ def test_no_script_holds_what_breaks_training(site: str) -> None:
     given = order(site)
     for text in render_all(given).values():
         # The reasons for leaving them out stand in comments.
-        code = "\n".join(line for line in text.splitlines() if not line.startswith("# "))
+        code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("# "))
         for option in given.profile.slurm.forbidden_options:
             assert option not in code
 
@@ -54,8 +54,9 @@ def test_training_job_carries_what_a_chain_needs() -> None:
     assert {"requeue", "open-mode=append", "kill-on-invalid-dep=yes", "signal=B:USR1@360", "nodes=2"} <= head
     assert {"time=0-02:00:00", "gpus-per-node=8", "cpus-per-task=7", "ntasks-per-node=8", "mem=480G"} <= head
     step = re.sub(r"\\\n\s*", "", text)
-    line = next(line for line in step.splitlines() if line.startswith("srun "))
-    assert "--cpus-per-task=7" in line and "--kill-on-bad-exit=1" in line and "--ntasks=16" in line
+    line = next(line for line in step.splitlines() if "eurolm.train.rank" in line)
+    assert "srun " in line and "--cpus-per-task=7" in line and "--kill-on-bad-exit=1" in line
+    assert "--ntasks-per-node=8" in line and 'train_on 2 "$spec"' in step
     masks = order().profile.cores.device_masks
     assert f"--cpu-bind=mask_cpu:{','.join(masks)}" in line and len(masks) == 8
     assert "train.ranks=16" in text
