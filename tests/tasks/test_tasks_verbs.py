@@ -44,6 +44,7 @@ def test_show_prints_the_exact_prompt_its_tokens_and_the_right_answer(tmp_path: 
     )
     shown = run("show", "copa-lv", "--items", str(tmp_path / "mine.jsonl"), "--tokenizer", str(tmp_path))
     assert "Lija, tāpēc\n  ✓ ' mitrs.'  7 tokens: ' |m|i|t|r|s|.'\n    ' tā.'" in shown
+    assert "all items: https://github.com/LUMII-AILab/VTI-Data at 80bff53e0245" in shown
     assert "baselines: uniform 0.5" in shown and "template: savienojums of savienojums, jautajums, burti" in shown
     (tmp_path / "chat_template.jinja").write_text("{% for turn in messages %}<{{ turn.content }}>{% endfor %}=")
     chat = run("show", "copa-lv", "--items", str(tmp_path / "mine.jsonl"), "--tokenizer", str(tmp_path), "--chat")
@@ -65,6 +66,8 @@ def test_export_writes_what_was_asked_for(tmp_path: Path) -> None:
     }
     assert (tmp_path / "copa-lv.jsonl").read_text().count("\n") == 5
     assert "lm_eval --model hf" in said
+    rows = [json.loads(line) for line in run("export", str(tmp_path), "copa-lv", "--json").splitlines()]
+    assert rows[0]["file"] == str(tmp_path / "copa-lv.yaml")
 
 
 @pytest.mark.parametrize(

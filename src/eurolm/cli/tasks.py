@@ -1,4 +1,4 @@
-"""`eurolm tasks list|show|export`: which evaluations there are, what exactly they ask, and as files for lm-eval."""
+"""`eurolm tasks list|show|export|fetch`: which evaluations there are, what exactly they ask, as files for lm-eval."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--shots", default=0, show_default=True, type=click.IntRange(min=0), help="Examples a prompt."),
         click.option("--seed", default=1, show_default=True, help="Chooses the examples."),
         click.option(
-            "--items", type=click.Path(path_type=Path), metavar="FILE", help="Items of this file, not the carried ones."
+            "--items", metavar="FILE|full", help="Items of this file, or all fetched ones, not the carried ones."
         ),
     )
     for option in options:
@@ -69,7 +69,7 @@ def _summary(task: Task) -> dict[str, Any]:
         "task": task.name,
         "kind": task.kind,
         "language": task.language,
-        "items": "fetched" if task.items is None else len(items(task)),
+        "items": len(items(task)) if task.items_path.is_file() else "to fetch",
         "metric": task.metric,
         "best baseline": task.baselines.best if task.baselines.stated else None,
         "templates": len(task.templates) or None,
@@ -94,7 +94,7 @@ def show(
     chat: bool,
     shots: int,
     seed: int,
-    items: Path | None,
+    items: str | None,
     reporter: Reporter,
 ) -> None:
     """Show what a model is asked, character by character, and what is right."""
@@ -134,7 +134,7 @@ def export(
     limit: int | None,
     shots: int,
     seed: int,
-    items: Path | None,
+    items: str | None,
     reporter: Reporter,
 ) -> None:
     """Write tasks (all that are carried, unless named) as files that lm-evaluation-harness runs unchanged, offline."""
@@ -150,23 +150,36 @@ def export(
         task, found = _opened(name, items)
         for template in _chosen(task, templates):
             written.append(export_task(directory, task, limited(found, limit), template, shots, seed, found))
-            reporter.say(f"{written[-1].name}: {written[-1].items:,} items", **vars(written[-1]))
+            entry = written[-1]
+            reporter.say(f"{entry.name}: {entry.items:,} items", task=entry.name, file=str(entry.description))
     reporter.say(
         f"cd {directory} && HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 lm_eval --model hf --model_args pretrained=DIR "
         f"--include_path . --tasks {','.join(entry.name for entry in written[:3])}{',…' if len(written) > 3 else ''}"
     )
 
 
+@tasks.command()
+@click.argument("names", metavar="TASK...", nargs=-1, required=True)
+@common
+def fetch(names: tuple[str, ...], reporter: Reporter) -> None:
+    """Get all items of TASKs from their public source, on a machine with network."""
+    from eurolm.tasks.fetch import fetch as fetch_task
+    from eurolm.tasks.load import load_task
+
+    for task in map(load_task, names):
+        path = fetch_task(task)
+        reporter.say(f"{task.name}: {path}", task=task.name, path=str(path))
+
+
 def _chosen(task: Task, templates: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(task.templates) or ("",) if templates == ("all",) else templates or ("",)
 
 
-def _opened(name: str, path: Path | None) -> tuple[Task, list[Item]]:
+def _opened(name: str, chosen: str | None) -> tuple[Task, list[Item]]:
     from eurolm.tasks.items import items
     from eurolm.tasks.load import load_task, with_items
 
-    task = load_task(name)
-    task = with_items(task, path) if path else task
+    task = with_items(load_task(name), chosen)
     return task, items(task)
 
 
@@ -182,6 +195,7 @@ def _head(task: Task, count: int, template: str) -> None:
         "kind": task.kind,
         "items": f"{count:,}, {task.written}; {task.made_by}",
         "license": task.license,
+        "all items": _source(task),
         "metric": task.metric,
         "baselines": ", ".join(f"{name} {value}" for name, value in task.baselines.stated.items()) or "none",
         "template": f"{template or task.default_template} of {', '.join(task.templates)}" if task.templates else None,
@@ -191,6 +205,14 @@ def _head(task: Task, count: int, template: str) -> None:
     for key, value in said.items():
         if value is not None:
             click.echo(f"  {key}: {value}")
+
+
+def _source(task: Task) -> str:
+    if task.source.hub:
+        return f"https://huggingface.co/datasets/{task.source.hub.hub} at {task.source.hub.revision}"
+    if task.source.repository:
+        return f"{task.source.repository.repository} at {task.source.repository.commit}"
+    return str(task.source.none)
 
 
 def _print_prompt(prompt: Prompt, pieces: Callable[[str], list[str]] | None) -> None:

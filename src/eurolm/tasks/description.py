@@ -137,14 +137,17 @@ class HubSource(Part):
     hub: str
     """Repository id."""
     config: str | None = None
+    """Name of a config, or a pattern (`*_LV`) whose configs are read one after another."""
+    files: str | None = None
+    """Pattern of JSON lines in the repository, where it can only be read file by file (it has a loading script)."""
     split: str
     revision: str
     """Commit or branch; a branch may change what is scored, so results say the hash of the items."""
     convert: str
     """Which converter of `tasks/convert.py` makes records of its rows."""
     schema_checked: bool
-    """Whether somebody compared the converter with the dataset's real rows. Where not, rows of another schema stop
-    with an error that names what is missing; they are never guessed."""
+    """Whether the converter's fields are those of the dataset's card or of a published loader of it. Either way rows of
+    another form stop with an error that names what is missing; they are never guessed."""
 
 
 class RepositorySource(Part):

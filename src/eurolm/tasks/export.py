@@ -109,9 +109,9 @@ def _description(task: Task, name: str, data: str, made_with: dict[str, Any]) ->
 def _output(task: Task) -> dict[str, Any]:
     match task.kind:
         case "minimal_pairs" | "multiple_choice" | "classification":
-            metrics = ["acc", "acc_norm", "acc_bytes"]
+            names = ("acc", "acc_norm", "acc_bytes")
             target: dict[str, Any] = {"doc_to_choice": "choices", "doc_to_target": "gold"}
-            return {"output_type": "multiple_choice", **target, "metric_list": [_metric(name) for name in metrics]}
+            return {"output_type": "multiple_choice", **target, "metric_list": [_metric(name) for name in names]}
         case "bits_per_byte":
             metric = {"metric": "bits_per_byte", "aggregation": "bits_per_byte", "higher_is_better": False}
             # lm-evaluation-harness asks for no context here; the column holds "".

@@ -13,7 +13,7 @@ import zstandard
 from eurolm.artifacts.hashing import sha256_file
 from eurolm.errors import InputError
 from eurolm.tasks.entities import entities_of_spans, entities_of_tags
-from eurolm.tasks.load import Task
+from eurolm.tasks.load import FETCHED, Task
 
 LEAST_CHOICES, MOST_CHOICES = 2, 26
 
@@ -53,8 +53,7 @@ def items(task: Task) -> list[Item]:
 
     Raises InputError, naming file and line, for a missing file, a damaged one, a line that is not an object, and
     whatever `Checked` finds wrong with a record: a missing, empty or non-string field, a gold answer that is none of
-    the choices, another number of choices than the items before, an id that occurs twice. Raises ConfigError for a
-    task whose items have to be fetched first.
+    the choices, another number of choices than the items before, an id that occurs twice.
     """
     path = task.items_path
     found: dict[str, Item] = {}
@@ -75,13 +74,22 @@ def items(task: Task) -> list[Item]:
             lines.setdefault(item.id, number)
             found[item.id] = _gathered(found[item.id], item) if item.id in found else item
     except FileNotFoundError:
-        raise InputError(f"{path}, the items of task {task.name}, does not exist.") from None
+        raise InputError(f"{path}, the items of task {task.name}, does not exist.{_how_to_fetch(task)}") from None
     except (zstandard.ZstdError, UnicodeDecodeError) as error:
         raise InputError(f"{path}, the items of task {task.name}, is damaged: {error}. Fetch it again.") from None
     if not found:
         why = f"has {records:,} records, none with {task.where}" if records else "is empty"
         raise InputError(f"{path}, the items of task {task.name}, {why}.")
     return list(found.values())
+
+
+def _how_to_fetch(task: Task) -> str:
+    if task.items_path != task.fetched_path:
+        return ""
+    return (
+        f" On a machine with network: eurolm tasks fetch {task.name}; where that is another machine, copy the file and "
+        f"set {FETCHED} to its directory. Nothing is downloaded during an evaluation."
+    )
 
 
 def items_sha256(task: Task) -> str:

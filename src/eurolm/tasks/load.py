@@ -6,6 +6,7 @@ Tasks in the subdirectory `hub` travel without items: these are fetched from the
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from eurolm.artifacts.hashing import content_hash
 from eurolm.config.fields import Language, Name
 from eurolm.config.shipped import package_file, shipped
 from eurolm.errors import ConfigError
@@ -33,6 +35,10 @@ from eurolm.tasks.description import (
 )
 
 PACKAGE = "package:"
+FETCHED = "EUROLM_ITEMS"
+"""Environment variable: directory of items fetched from their public source."""
+FULL = "full"
+"""Stands for the full public items where a file of items may be named."""
 
 
 class Task(Part):
@@ -74,12 +80,18 @@ class Task(Part):
 
     @property
     def items_path(self) -> Path:
-        """File of the items. Raises ConfigError for a task whose items are fetched."""
+        """File of the items; where none are carried, that of the fetched ones, whether it is there or not."""
         if self.items is None:
-            raise ConfigError(f"task {self.name} travels without items; fetch them first.")
+            return self.fetched_path
         if self.items.startswith(PACKAGE):
             return package_file(self.items.removeprefix(PACKAGE))
         return self.directory / self.items
+
+    @property
+    def fetched_path(self) -> Path:
+        """File of the items from the public source; another revision of the source is another file."""
+        place = Path(os.environ.get(FETCHED) or Path.home() / ".cache" / "eurolm" / "items")
+        return place / f"{self.name}-{content_hash(self.source.model_dump())[:12]}.jsonl"
 
     @property
     def default_template(self) -> str:
@@ -147,8 +159,11 @@ def read_task(path: Path) -> Task:
     return task
 
 
-def with_items(task: Task, path: Path) -> Task:
-    """The same task over the items of another file, such as the full set."""
+def with_items(task: Task, items: str | Path | None) -> Task:
+    """The same task over the items of another file, over the full fetched ones (`full`), or as it is (null)."""
+    if items is None:
+        return task
+    path = task.fetched_path if items == FULL else Path(items)
     return task.model_copy(update={"items": str(path.resolve())})
 
 
