@@ -1,4 +1,4 @@
-"""`scripts/bench corpus|tokenizer|tokens [--quick] [--json FILE]`: prints a table, writes the figures as JSON."""
+"""`scripts/bench SUBJECT [--quick] [--json FILE]`: prints a table, writes the figures as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.figures import Figure, as_json, table
 from eurolm.artifacts.atomic import write_json
 
-SUBJECTS = ("corpus", "tokenizer", "tokens")
+SUBJECTS = ("corpus", "tokenizer", "tokens", "evaluate")
 
 
 def main() -> None:

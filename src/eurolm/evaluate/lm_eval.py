@@ -53,8 +53,8 @@ class HarnessItem:
 
     document: dict[str, Any]
     """The record of the exported file."""
-    log_probabilities: tuple[float, ...]
-    """Natural logarithm for each choice, or of the whole text; empty for generation."""
+    log_probabilities: tuple[float | None, ...]
+    """Natural logarithm for each choice, or of the whole text; null where it is not finite; empty for generation."""
     greedy: tuple[bool, ...]
     text: str | None
     """What the model wrote; null where choices are scored."""
@@ -83,6 +83,8 @@ def run_harness(job: HarnessJob) -> dict[str, HarnessTask]:
         write_json(place / "job.json", asdict(job))
         done = subprocess.run(
             [sys.executable, "-m", "eurolm.evaluate.lm_eval_process", place / "job.json", place / "answers.json"],
+            # The data files are named relative to the task files.
+            cwd=job.tasks_dir,
             env={**os.environ, **OFFLINE, "HF_DATASETS_CACHE": str(place / "cache")},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

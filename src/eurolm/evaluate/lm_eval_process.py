@@ -5,6 +5,7 @@ Started by evaluate/lm_eval.py, which sets the environment that keeps it offline
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def main(job_file: Path, answers_file: Path) -> None:
             "dtype": job["dtype"],
             "device": job["device"],
             "trust_remote_code": False,
-            # The same kernel and, below, the same parallelism as eurolm's own scorer.
+            # The attention kernel of eurolm's own scorer.
             "attn_implementation": "sdpa",
         },
         tasks=job["tasks"],
@@ -45,9 +46,9 @@ def main(job_file: Path, answers_file: Path) -> None:
 
 
 def _figures(found: dict[str, Any]) -> dict[str, float | None]:
-    """`acc,none` → `acc`; what is not a number is null."""
+    """`acc,none` → `acc`; what is not a finite number is null."""
     return {
-        key.partition(",")[0]: float(value) if isinstance(value, int | float) else None
+        key.partition(",")[0]: float(value) if isinstance(value, int | float) and math.isfinite(value) else None
         for key, value in found.items()
         if "," in key
     }
@@ -60,11 +61,15 @@ def _item(sample: dict[str, Any]) -> dict[str, Any]:
     texts = [answer for answer in answers if isinstance(answer, str)]
     return {
         "document": sample["doc"],
-        "log_probabilities": [float(answer[0]) for answer in scored] + numbers,
+        "log_probabilities": [
+            float(value) if math.isfinite(value) else None for value in [*(answer[0] for answer in scored), *numbers]
+        ],
         "greedy": [bool(answer[1]) for answer in scored],
         "text": texts[0] if texts else None,
         "metrics": {
-            name: float(sample[name]) for name in sample["metrics"] if isinstance(sample.get(name), int | float)
+            name: float(sample[name])
+            for name in sample["metrics"]
+            if isinstance(sample.get(name), int | float) and math.isfinite(sample[name])
         },
     }
 
