@@ -1,0 +1,78 @@
+"""What the ledger makes of the ends of training jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eurolm.artifacts.ledger import events, record
+from eurolm.cluster.ending import actions_after, newest_checkpoint
+from eurolm.cluster.submit import last_launch
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    """A run launched with two training jobs and an evaluation."""
+    launch(tmp_path, {"train-1": "11", "train-2": "12", "evaluate": "13", "report": "14"})
+    return tmp_path
+
+
+def launch(run_dir: Path, jobs: dict[str, str]) -> None:
+    record(run_dir, "launch", config="/c.yaml", overrides=["a=1"], cluster="lumi-g", user="anna")
+    for name, job in jobs.items():
+        record(run_dir, "job", name=name, kind=name.split("-")[0], job=job)
+
+
+def said(run_dir: Path, job: str, code: int) -> list[str]:
+    return [str(action) for action in actions_after(run_dir, job, code)]
+
+
+def checkpoint(run_dir: Path, step: int) -> None:
+    (run_dir / "checkpoints" / f"step-{step:08d}").mkdir(parents=True)
+
+
+def test_the_finishing_job_releases_and_cancels(run_dir: Path) -> None:
+    assert said(run_dir, "11", 0) == ["release 13", "cancel 12"]
+    # The surplus job started all the same: it says the same of what is left.
+    assert said(run_dir, "12", 0) == ["release 13"]
+
+
+def test_two_crashes_without_a_checkpoint_between_them_end_the_run(run_dir: Path) -> None:
+    assert said(run_dir, "11", 14) == []
+    assert said(run_dir, "12", 14) == ["cancel 13", "cancel 14"]
+
+
+def test_crashes_with_progress_go_on(run_dir: Path) -> None:
+    assert said(run_dir, "11", 13) == []
+    checkpoint(run_dir, 200)
+    assert said(run_dir, "12", 14) == ["requeue"]
+    assert [event["checkpoint"] for event in events(run_dir, "job-ended")] == [None, "step-00000200"]
+
+
+def test_a_stop_between_two_crashes_counts_as_progress(run_dir: Path) -> None:
+    assert said(run_dir, "11", 14) == []
+    assert said(run_dir, "11", 10) == []
+    assert said(run_dir, "12", 14) == ["requeue"]
+
+
+def test_a_cancelled_run_is_not_requeued(run_dir: Path) -> None:
+    record(run_dir, "cancelled", user="juris")
+    assert said(run_dir, "12", 10) == []
+
+
+def test_a_job_submitted_by_hand_touches_no_other(run_dir: Path) -> None:
+    assert said(run_dir, "99", 0) == [] and said(run_dir, "99", 2) == []
+
+
+def test_the_last_launch_counts(run_dir: Path) -> None:
+    record(run_dir, "cancelled", user="juris")
+    launch(run_dir, {"train-1": "21"})
+    found = last_launch(run_dir)
+    assert found is not None and found.jobs == {"train-1": "21"} and not found.cancelled
+
+
+def test_partial_checkpoints_do_not_count(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 3)
+    (tmp_path / "checkpoints" / "step-00000009.partial-ab").mkdir()
+    assert newest_checkpoint(tmp_path) == "step-00000003"
