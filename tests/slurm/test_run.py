@@ -52,9 +52,11 @@ def test_a_dead_node_and_a_stop_change_no_loss_and_the_chain_ends_early(
     shutil.copytree(finished_workspace.path / "store", at_desk.path / "store", symlinks=True)
     text_from(finished_workspace, at_desk.path)
     cluster = at_desk.cluster
-    jobs = at_desk.launch(
-        at_desk.path / "small.yaml", "one-rank-a-node.yaml", "cluster.nodes=2", "cluster.training_jobs=3"
-    )
+    # The checkpoint of step 20 is kept for good and scored while training goes on.
+    (at_desk.path / "tiny.yaml").write_text("name: tiny\nabout: one task\ntasks: {scala-lv: {limit: 20}}\n")
+    scored = ("train.permanent_every_tokens=10240", "evaluate.checkpoint_suite=tiny.yaml")
+    shape = ("one-rank-a-node.yaml", "cluster.nodes=2", "cluster.training_jobs=3")
+    jobs = at_desk.launch(at_desk.path / "small.yaml", *shape, *scored)
     first, second = jobs["train-1"], jobs["train-2"]
 
     cluster.wait_for(lambda: bool(at_desk.checkpoints("small")), 150, "a first checkpoint")
@@ -77,6 +79,8 @@ def test_a_dead_node_and_a_stop_change_no_loss_and_the_chain_ends_early(
     surplus = at_desk.ended(started)
     assert seconds(surplus) < 10 and "training is finished" in at_desk.log(started)
     assert not list(at_desk.run_dir("small").glob(f"logs/train-{started}-*"))
+    at_desk.ended(at_desk.jobs("small")["evaluate-step-20"])
+    assert (at_desk.run_dir("small") / "evaluation" / "tiny-step-00000020" / "results.json").is_file()
     at_desk.ended(jobs["report"])
 
 
@@ -91,9 +95,12 @@ def test_walltime_stops_four_nodes_and_two_go_on(at_desk: Desk, finished_workspa
         config.read_text().replace("tokens: 20_480", "tokens: 5_120_000").replace("max_epochs: 8", "max_epochs: 9999")
     )
     cluster = at_desk.cluster
-    jobs = at_desk.launch(config, "one-rank-a-node.yaml", "cluster.nodes=4", f"cluster.time_limit_hours={1 / 60}")
+    jobs = at_desk.launch(config, "one-rank-a-node.yaml", "cluster.nodes=4", "cluster.training_jobs=1")
     train = jobs["train-1"]
-    cluster.wait_for(lambda: cluster.jobs()[train]["Restarts"] == "1", 200, "requeue at the end of the time")
+    cluster.wait_for(lambda: len(at_desk.losses("small")) > 3, 200, "steps on four nodes")
+    # Slurm sends the script's --signal=B:USR1@… when less than that is left.
+    cluster.run("scontrol", "update", f"JobId={train}", "TimeLimit=5")
+    cluster.wait_for(lambda: cluster.jobs()[train]["Restarts"] == "1", 100, "requeue at the end of the time")
     assert "requeue" in at_desk.log(train) and ended_with(at_desk) == [10]
     saved = at_desk.checkpoints("small")[-1]
     assert saved == at_desk.losses("small")[-1][0]

@@ -22,9 +22,11 @@ def job() -> None:
 @common
 def prepare(config_file: Path, overrides: tuple[str, ...], reporter: Reporter) -> None:
     """Do what comes before the ranks; print the path of their specification, or nothing when training is finished."""
+    from eurolm.cluster.ending import refuse_if_cancelled
     from eurolm.config.load import load_config
     from eurolm.pipeline import prepare_training
 
+    refuse_if_cancelled(_run_dir(config_file, overrides), os.environ["SLURM_JOB_ID"])
     spec = prepare_training(load_config(config_file, overrides), reporter)
     if spec is not None:
         click.echo(spec)
@@ -51,13 +53,34 @@ def conclude(config_file: Path, overrides: tuple[str, ...], spec: Path, reporter
 def after(code: int, config_file: Path, overrides: tuple[str, ...], reporter: Reporter) -> None:
     """Print what the batch shell does with the other jobs, one action a line, after this one ended with CODE."""
     from eurolm.cluster.ending import actions_after
-    from eurolm.config.load import load_config
 
-    config = load_config(config_file, overrides).config
-    for action in actions_after(
-        config.run.workspace.resolve() / "runs" / config.name, os.environ["SLURM_JOB_ID"], code
-    ):
+    for action in actions_after(_run_dir(config_file, overrides), os.environ["SLURM_JOB_ID"], code):
         click.echo(action)
+
+
+@job.command()
+@click.argument("config_file", metavar="CONFIG", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1)
+@common
+def unscored(config_file: Path, overrides: tuple[str, ...], reporter: Reporter) -> None:
+    """Print the steps of checkpoints that are kept for good and not scored yet."""
+    from eurolm.cluster.ending import unscored as steps
+
+    for step in steps(_run_dir(config_file, overrides)):
+        click.echo(step)
+
+
+@job.command()
+@click.argument("step", type=int)
+@click.argument("number")
+@click.argument("config_file", metavar="CONFIG", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1)
+@common
+def scoring(step: int, number: str, config_file: Path, overrides: tuple[str, ...], reporter: Reporter) -> None:
+    """Note that job NUMBER scores the checkpoint of STEP."""
+    from eurolm.cluster.ending import note_scoring
+
+    note_scoring(_run_dir(config_file, overrides), step, number)
 
 
 @job.command()
@@ -75,3 +98,10 @@ def rehearsed(config_file: Path, overrides: tuple[str, ...], reporter: Reporter)
     profile = load_profile(profile_place(config.cluster.name, config_file))
     for line in shown(record_rehearsal(config.run.workspace.resolve() / "runs" / config.name, profile.name)):
         reporter.say(line)
+
+
+def _run_dir(config_file: Path, overrides: tuple[str, ...]) -> Path:
+    from eurolm.config.load import load_config
+
+    config = load_config(config_file, overrides).config
+    return config.run.workspace.resolve() / "runs" / config.name

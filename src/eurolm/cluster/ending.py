@@ -6,10 +6,14 @@ from pathlib import Path
 
 from eurolm.artifacts.ledger import events, record
 from eurolm.cluster.chain import STOPPED, Action, follow_up
-from eurolm.cluster.submit import last_launch
+from eurolm.cluster.jobs import EVALUATE_STEP
+from eurolm.cluster.submit import JOB, last_launch
+from eurolm.errors import StoppedError
+from eurolm.train.inputs import CHECKPOINTS
+from eurolm.train.store import complete, read_progress
 
 ENDED = "job-ended"
-CHECKPOINTS = "checkpoints"
+SCORING = f"{EVALUATE_STEP.name}-"
 
 
 def actions_after(run_dir: Path, job: str, code: int) -> list[Action]:
@@ -24,17 +28,38 @@ def actions_after(run_dir: Path, job: str, code: int) -> list[Action]:
     launch = last_launch(run_dir)
     if launch is None or job not in launch.jobs.values():
         return []
-    names = list(launch.jobs)
-    this = next(i for i, name in enumerate(names) if launch.jobs[name] == job)
+    # The scoring of a checkpoint depends on nothing and nothing on it.
+    ids = {name: known for name, known in launch.jobs.items() if not name.startswith(SCORING)}
     ended = {event["job"] for event in events(run_dir, ENDED)}
-    waiting = [launch.jobs[name] for name in names[this + 1 :] if launch.jobs[name] not in ended]
-    return follow_up(code, job, launch.jobs, waiting, launch.cancelled, progressed)
+    after = list(ids.values())
+    waiting = [other for other in after[after.index(job) + 1 :] if other not in ended]
+    return follow_up(code, job, ids, waiting, launch.cancelled, progressed)
+
+
+def refuse_if_cancelled(run_dir: Path, job: str) -> None:
+    """Raise StoppedError in a job of a launch that was cancelled: Slurm lets only its owner cancel the job itself."""
+    launch = last_launch(run_dir)
+    if launch is not None and launch.cancelled and job in launch.jobs.values():
+        raise StoppedError(f"{run_dir.name} was cancelled: eurolm launch CONFIG goes on where it was.")
+
+
+def unscored(run_dir: Path) -> list[int]:
+    """Steps of the checkpoints kept for good whose scoring was not submitted yet."""
+    launch = last_launch(run_dir)
+    known = {int(event["step"]) for event in events(run_dir, JOB) if "step" in event}
+    found = [path for path in complete(run_dir / CHECKPOINTS) if read_progress(path).permanent]
+    steps = [int(path.name.removeprefix("step-")) for path in found]
+    return [] if launch is None else [step for step in steps if step not in known]
+
+
+def note_scoring(run_dir: Path, step: int, job: str) -> None:
+    """Record that job `job` scores the checkpoint of `step`."""
+    record(run_dir, JOB, name=f"{SCORING}{step}", kind=EVALUATE_STEP.name, job=job, step=step)
 
 
 def newest_checkpoint(run_dir: Path) -> str | None:
     """Name of the newest complete checkpoint."""
-    places = (run_dir / CHECKPOINTS).glob("step-*")
-    return max((path.name for path in places if path.name.removeprefix("step-").isdigit()), default=None)
+    return max((path.name for path in complete(run_dir / CHECKPOINTS)), default=None)
 
 
 def made_progress(run_dir: Path, code: int, checkpoint: str | None) -> bool:

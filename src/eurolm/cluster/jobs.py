@@ -43,8 +43,11 @@ TRAIN = JobKind("train", "Training: one of a chain of jobs, each of which goes o
 EVALUATE = JobKind("evaluate", "Scores of the model", "stage.sbatch.j2", "train", "node", 12, ("--only", "evaluate"))
 REPORT = JobKind("report", "Report", "stage.sbatch.j2", "cpu", "slice", 1, ("--only", "report"))
 KINDS = (CORPUS, ENCODE, TRAIN, EVALUATE, REPORT)
-SCRIPTS = (*KINDS, PREFLIGHT)
-"""Training jobs do the preflight themselves; its own script is for looking at nodes by hand."""
+EVALUATE_STEP = JobKind("evaluate-step", "Scores of a checkpoint while training goes on", "evaluate-step.sbatch.j2",
+                        "train", "node", 12)  # fmt: skip
+SCRIPTS = (*KINDS, PREFLIGHT, EVALUATE_STEP)
+"""Training jobs do the preflight themselves; its own script is for looking at nodes by hand. They also submit the
+scoring of checkpoints."""
 
 
 def options(kind: JobKind, config: Config, profile: ClusterProfile) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eurolm.cluster.jobs import CORPUS, SCRIPTS, JobKind, options, queue_of
+from eurolm.cluster.jobs import CORPUS, EVALUATE_STEP, SCRIPTS, JobKind, options, queue_of
 from eurolm.cluster.profile import ClusterProfile
 from eurolm.cluster.quoting import templates
 from eurolm.cluster.workers import node_workers
@@ -17,6 +17,8 @@ from eurolm.errors import ConfigError
 
 RANK_SCRIPT = "rank.sh"
 ENVIRONMENT = "environment.sh"
+LOOK_EVERY_S = 60
+"""How often a training job looks for a new checkpoint to be scored."""
 CACHES = "cache"
 """Directory of the workspace for what libraries keep: off $HOME, shared by the nodes."""
 
@@ -60,6 +62,8 @@ def render(kind: JobKind, order: Order, **more: Any) -> str:
 
 def render_all(order: Order, kinds: tuple[JobKind, ...] = SCRIPTS) -> dict[str, str]:
     """File name → text of everything that goes to `runs/<name>/slurm/`."""
+    if order.config.evaluate.checkpoint_suite is None:
+        kinds = tuple(kind for kind in kinds if kind is not EVALUATE_STEP)
     scripts = {f"{kind.name}.sbatch": render(kind, order) for kind in kinds}
     environment = templates().get_template(f"{ENVIRONMENT}.j2").render(**_environment(order))
     return {**scripts, ENVIRONMENT: environment, RANK_SCRIPT: (shipped("slurm") / RANK_SCRIPT).read_text()}
@@ -83,6 +87,8 @@ def context(kind: JobKind, order: Order) -> dict[str, Any]:
         "ranks_per_node": order.ranks_per_node,
         "cores_per_rank": profile.cores.per_device,
         "preflight": config.cluster.preflight,
+        "checkpoint_suite": config.evaluate.checkpoint_suite,
+        "look_every_s": LOOK_EVERY_S,
         "corpus_nodes": config.cluster.corpus_nodes,
         "corpus_workers": node_workers(profile, queue_of(CORPUS, config, profile)),
         "masks": profile.cores.device_masks[: order.ranks_per_node],

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from eurolm.artifacts.ledger import events, record
-from eurolm.cluster.ending import actions_after, newest_checkpoint
+from eurolm.cluster.ending import actions_after, newest_checkpoint, note_scoring, refuse_if_cancelled, unscored
 from eurolm.cluster.submit import last_launch
+from eurolm.errors import StoppedError
+from eurolm.train.state import TrainState
+from eurolm.train.store import Progress
 
 
 @pytest.fixture
@@ -28,8 +33,11 @@ def said(run_dir: Path, job: str, code: int) -> list[str]:
     return [str(action) for action in actions_after(run_dir, job, code)]
 
 
-def checkpoint(run_dir: Path, step: int) -> None:
-    (run_dir / "checkpoints" / f"step-{step:08d}").mkdir(parents=True)
+def checkpoint(run_dir: Path, step: int, permanent: bool = False) -> None:
+    place = run_dir / "checkpoints" / f"step-{step:08d}"
+    place.mkdir(parents=True)
+    progress = Progress(step, TrainState(samples=8 * step), 2, 1, {}, permanent)
+    (place / "state.json").write_text(json.dumps(asdict(progress)))
 
 
 def test_the_finishing_job_releases_and_cancels(run_dir: Path) -> None:
@@ -59,6 +67,24 @@ def test_a_stop_between_two_crashes_counts_as_progress(run_dir: Path) -> None:
 def test_a_cancelled_run_is_not_requeued(run_dir: Path) -> None:
     record(run_dir, "cancelled", user="juris")
     assert said(run_dir, "12", 10) == []
+
+
+def test_a_job_of_a_cancelled_launch_does_not_begin(run_dir: Path) -> None:
+    refuse_if_cancelled(run_dir, "12")
+    record(run_dir, "cancelled", user="juris")
+    with pytest.raises(StoppedError, match="was cancelled"):
+        refuse_if_cancelled(run_dir, "12")
+    refuse_if_cancelled(run_dir, "99")
+
+
+def test_the_scoring_of_a_checkpoint_is_no_part_of_the_chain(run_dir: Path) -> None:
+    checkpoint(run_dir, 20, permanent=True)
+    checkpoint(run_dir, 30)
+    assert unscored(run_dir) == [20]
+    note_scoring(run_dir, 20, "15")
+    assert unscored(run_dir) == []
+    assert said(run_dir, "11", 0) == ["release 13", "cancel 12"]
+    assert said(run_dir, "12", 2) == ["cancel 13", "cancel 14"]
 
 
 def test_a_job_submitted_by_hand_touches_no_other(run_dir: Path) -> None:
