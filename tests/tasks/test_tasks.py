@@ -19,6 +19,7 @@ from eurolm.tasks.load import fetched_names, load_task, read_task, task_names, w
 from eurolm.tasks.prompts import prompts
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "eval"
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "tasks.md"
 ORIGINS = package_file("tasks/items/ORIGINS.md")
 COLLECTED = {
     "lv/mmlu.jsonl.zst": "mmlu-lv", "lv/copa.jsonl": "copa-lv", "lv/scala.jsonl": "scala-lv",
@@ -167,3 +168,12 @@ def test_parts_that_do_not_fit_the_kind_are_refused(tmp_path: Path, kind: str, c
     with pytest.raises(ConfigError, match=said):
         make_task(tmp_path, kind, b"", **changes)
     assert KINDS[kind]["metric"] in json.dumps(KINDS)
+
+
+def test_the_guide_lists_every_task_with_its_items_and_baselines() -> None:
+    rows = {line.split("`")[1]: line for line in GUIDE.read_text().splitlines() if line.startswith("| `")}
+    assert set(rows) == {*task_names(), *fetched_names()}
+    for name in task_names():
+        task = load_task(name)
+        assert f"| {len(items(task)):,} | {task.written} | {task.license} |" in rows[name]
+        assert all(f"{value:.3f}" in rows[name] for value in task.baselines.stated.values())
