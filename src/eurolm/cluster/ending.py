@@ -7,7 +7,7 @@ from pathlib import Path
 from eurolm.artifacts.ledger import events, record
 from eurolm.cluster.chain import STOPPED, Action, follow_up
 from eurolm.cluster.jobs import EVALUATE_STEP
-from eurolm.cluster.submit import JOB, last_launch
+from eurolm.cluster.submit import JOB, cancelled_jobs, last_launch
 from eurolm.errors import StoppedError
 from eurolm.train.inputs import CHECKPOINTS
 from eurolm.train.store import complete, read_progress
@@ -38,8 +38,7 @@ def actions_after(run_dir: Path, job: str, code: int) -> list[Action]:
 
 def refuse_if_cancelled(run_dir: Path, job: str) -> None:
     """Raise StoppedError in a job of a launch that was cancelled: Slurm lets only its owner cancel the job itself."""
-    launch = last_launch(run_dir)
-    if launch is not None and launch.cancelled and job in launch.jobs.values():
+    if job in cancelled_jobs(run_dir):
         raise StoppedError(f"{run_dir.name} was cancelled: eurolm launch CONFIG goes on where it was.")
 
 

@@ -1,8 +1,8 @@
 """Slurm's clients: submit, ask, cancel. Every call is a list of arguments; no shell is involved.
 
-What they print differs between versions, so only fields are read that Slurm 22.05 to 25.11 share: `sbatch
+What they print differs between versions, so only their documented interfaces for programs are read: `sbatch
 --parsable`, `squeue --Format` with named fields, `sacct --parsable2`. JSON output is left alone: its layout changes
-with every release, and 22.05 reports wrong exit codes in it.
+with releases, and 22.05 reports wrong exit codes in it.
 """
 
 from __future__ import annotations

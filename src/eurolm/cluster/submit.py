@@ -69,7 +69,26 @@ def last_launch(run_dir: Path) -> Launch | None:
 def live_launch(run_dir: Path) -> Launch | None:
     """The last launch, while any of its jobs waits or runs."""
     found = last_launch(run_dir)
-    return found if found is not None and any(state.active for state in found.states().values()) else None
+    if found is None:
+        return None
+    active = [state for state in found.states().values() if state.active]
+    # What still waits of a cancelled launch ends by itself; what runs is to be waited for.
+    alive = [state for state in active if state.state != "PENDING"] if found.cancelled else active
+    return found if alive else None
+
+
+def cancelled_jobs(run_dir: Path) -> set[str]:
+    """Ids of the jobs of all launches that were cancelled."""
+    cancelled: set[str] = set()
+    current: list[str] = []
+    for event in events(run_dir):
+        if event["event"] == LAUNCH:
+            current = []
+        elif event["event"] == JOB:
+            current.append(event["job"])
+        elif event["event"] == CANCELLED:
+            cancelled.update(current)
+    return cancelled
 
 
 def launched(run: str, workspace: Path) -> Launch:

@@ -75,6 +75,11 @@ def test_a_job_of_a_cancelled_launch_does_not_begin(run_dir: Path) -> None:
     with pytest.raises(StoppedError, match="was cancelled"):
         refuse_if_cancelled(run_dir, "12")
     refuse_if_cancelled(run_dir, "99")
+    # Nor after the run was launched again.
+    launch(run_dir, {"train-1": "21"})
+    refuse_if_cancelled(run_dir, "21")
+    with pytest.raises(StoppedError):
+        refuse_if_cancelled(run_dir, "12")
 
 
 def test_the_scoring_of_a_checkpoint_is_no_part_of_the_chain(run_dir: Path) -> None:
