@@ -24,10 +24,14 @@ class Desk:
 
     cluster: Cluster
     path: Path
+    user: str | None = None
+    """Root where it is not set."""
 
     def eurolm(self, *arguments: str, expect: int = 0) -> str:
-        """Run the command; both of its streams."""
-        answer = self.cluster.run(sys.executable, "-m", "eurolm", *arguments, cwd=self.path, expect=expect, timeout=280)
+        """Run the command as the desk's user; both of its streams."""
+        answer = self.cluster.run(
+            sys.executable, "-m", "eurolm", *arguments, cwd=self.path, expect=expect, timeout=280, user=self.user
+        )
         return said(answer)
 
     def launch(self, config: Path, profile: str, *overrides: str, options: tuple[str, ...] = ()) -> dict[str, str]:

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.slurm.rig.files import Layout, write_files
+from tests.slurm.rig.files import GROUP_ID, USERS, Layout, write_files
 from tests.slurm.rig.site import SITES
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "unshare", "nsenter", "ip")
@@ -69,10 +69,11 @@ class Cluster:
         expect: int | None = 0,
         environment: Mapping[str, str] = {},
         timeout: float = 120,
+        user: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run `command` on the login node. `expect` is the exit status it must have; None takes any."""
         # nsenter changes the directory to the namespace's; --wd keeps ours.
-        line = self.inside(*command)
+        line = self.inside(*(as_user(user) if user else ()), *command)
         line[1:1] = [f"--wd={cwd or Path.cwd()}"]
         answer = subprocess.run(
             line,
@@ -196,6 +197,12 @@ def _boot(layout: Layout, login: subprocess.Popen[bytes]) -> Cluster:
         started.start_node(name)
     started.wait_for(started.healthy, UP_WITHIN_S, "nodes up")
     return started
+
+
+def as_user(user: str) -> list[str]:
+    """The words before a command that a user of the cluster gives."""
+    ids = [f"--reuid={USERS[user]}", f"--regid={GROUP_ID}", "--clear-groups"]
+    return ["setpriv", *ids, "env", f"USER={user}", f"LOGNAME={user}", "HOME=/tmp"]
 
 
 def said(answer: subprocess.CompletedProcess[str]) -> str:

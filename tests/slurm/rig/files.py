@@ -11,6 +11,9 @@ from tests.slurm.rig.site import Site
 
 LOGIN = "uan01"
 LOGIN_ADDRESS = "10.77.0.1"
+GROUP, GROUP_ID = "baltic", 4000
+USERS = {"anna": 4001, "juris": 4002}
+"""Two colleagues of one group, known on this cluster only."""
 
 SLURM_CONF = """\
 ClusterName={site.name}
@@ -76,7 +79,7 @@ LOGIN_INIT = """\
 set -eu
 hostname {login}
 mount --make-rprivate /
-mount --bind {root}/hosts /etc/hosts
+for file in hosts passwd group; do mount --bind {root}/$file /etc/$file; done
 mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns
 ip link set lo up
 ip link add cluster type bridge && ip addr add {address}/16 dev cluster && ip link set cluster up
@@ -150,6 +153,9 @@ def write_files(layout: Layout) -> None:
         lines += [f"PartitionName={partition} Nodes={site.cpu.name} State=UP" for partition in site.cpu.partitions]
     (root / "slurm.conf").write_text("\n".join(lines) + "\n")
     (root / "hosts").write_text("\n".join(hosts) + "\n")
+    people = [f"{user}:x:{number}:{GROUP_ID}::/tmp:/bin/bash\n" for user, number in USERS.items()]
+    (root / "passwd").write_text(Path("/etc/passwd").read_text() + "".join(people))
+    (root / "group").write_text(Path("/etc/group").read_text() + f"{GROUP}:x:{GROUP_ID}:\n")
     (root / "login_init.sh").write_text(LOGIN_INIT.format(**names))
     (root / "node_init.sh").write_text(NODE_INIT)
     (root / "gres.conf").write_text(_devices(layout))
