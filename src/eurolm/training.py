@@ -35,15 +35,21 @@ def guard_training(run: Run, accepted: tuple[str, ...]) -> None:
         return
     old, new = started[-1]["output"], training_output(run.config)
     changed = changes.changed_fields(old, new)
+    forked = started[-1].get("forked_samples")
+    if changed and forked == _saved_samples(run) and changes.keeps_history(old, new, forked):
+        record(run.directory, "training", **{**_plain(started[-1]), "output": new})
+        return
     if changed and changes.extends_horizon(old, new):
-        done = _consumed_tokens(run)
-        if changes.warmed_up_after_tokens(new) <= done <= changes.stable_until_tokens(old):
+        done = run.config.mixture.tokens_of(_saved_samples(run))
+        stable = changes.warmed_up_after_tokens(new) <= done <= changes.stable_until_tokens(old)
+        if stable or changes.rewarms_at(old, new, done):
             record(run.directory, "training", **{**_plain(started[-1]), "output": new})
             return
         raise ConfigError(
             f"mixture.phases: the horizon grew from {changes.horizon_tokens(old):,} to {changes.horizon_tokens(new):,} "
             f"tokens, but training is at {done:,.0f}: past the stable phase of its learning rate, which ends at "
-            f"{changes.stable_until_tokens(old):,.0f}. {_ways_out(run, changed)}"
+            f"{changes.stable_until_tokens(old):,.0f}. A second warm-up makes it possible: "
+            f"train.schedule.rewarms=[{{at_tokens: {done:.0f}, over_tokens: N}}]. {_ways_out(run, changed)}"
         )
     refused = [name for name in changed if name not in accepted]
     if refused:
@@ -81,12 +87,13 @@ def _plain(event: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in event.items() if key not in ("time", "event", "accepted")}
 
 
-def _consumed_tokens(run: Run) -> float:
-    """Tokens behind the last recorded step: samples are the clock."""
-    from eurolm.train.metrics import METRICS, read_lines
+def _saved_samples(run: Run) -> int:
+    """Samples behind the newest checkpoint, which is where training goes on."""
+    from eurolm.train import store
+    from eurolm.train.inputs import CHECKPOINTS
 
-    samples = [int(line["samples"]) for line in read_lines(run.directory / METRICS, "step")]
-    return run.config.mixture.tokens_of(samples[-1] if samples else 0)
+    saved = store.complete(run.directory / CHECKPOINTS)
+    return store.read_progress(saved[-1]).state.samples if saved else 0
 
 
 def finished_training(run: Run) -> Artifact | None:

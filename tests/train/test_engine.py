@@ -12,11 +12,12 @@ from tests.train.conftest import need_muon
 from tests.train.driver import run_group
 
 from eurolm.config.architecture import ModelConfig
-from eurolm.config.train import OptimizerConfig, TrainConfig
+from eurolm.config.train import TrainConfig
 from eurolm.mixture.mixture import StepPlan
 from eurolm.mixture.rows import Batch
 
 ROWS, TOKENS, VOCABULARY = 8, 16, 256
+PARAMETERS = 2 + 2 * 9
 SIZES = {"hidden_size": 64, "layers": 2, "attention_heads": 2, "key_value_heads": 2, "intermediate_size": 96}
 
 
@@ -42,29 +43,39 @@ def cut(batch: Batch, rank: int, world: int, micro: int) -> list[Batch]:
     ]
 
 
-def start(world: int, fp32: bool, name: str = "adamw") -> Any:
+def start(world: int, fp32: bool, name: str = "adamw", **train: Any) -> Any:
     from eurolm.model.build import build_model
+    from eurolm.train.attention import checkpoint_activations
     from eurolm.train.engine import start_engine
     from eurolm.train.settings import engine_settings
 
-    train = TrainConfig(optimizer=OptimizerConfig(name=name, learning_rate=1e-2), ranks=world)
-    settings = engine_settings(train, 10**6, 1)
+    rate = 1e-3 if fp32 else 1e-2
+    config = TrainConfig.model_validate({"optimizer": {"name": name, "learning_rate": rate}, "ranks": world, **train})
+    settings = engine_settings(config, 10**6, 1)
     if fp32:
         settings |= {"bf16": {"enabled": False}, "data_types": {"grad_accum_dtype": "fp32"}}
+    if config.hpz_ranks:
+        # Tensors this small would never be let go, and what is never let go needs no second copy.
+        never_kept = ("stage3_max_reuse_distance", "stage3_max_live_parameters", "stage3_prefetch_bucket_size")
+        settings["zero_optimization"] |= dict.fromkeys(never_kept, 0)
     model = build_model(ModelConfig(**SIZES), VOCABULARY, 0)
-    engine = start_engine(model, train, settings, world)
+    checkpoint_activations(model, config.activation_checkpointing)
+    engine = start_engine(model, config, settings, world)
     engine.set_learning_rates(1.0, {})
     return engine
 
 
-def three_steps(rank: int, world: int, micro: int, fp32: bool) -> dict[str, Any]:
+def three_steps(rank: int, world: int, micro: int, fp32: bool, out: str) -> dict[str, Any]:
     from eurolm.train.step import Wishes, take_step
+    from eurolm.train.tensors import save_tensors
 
     engine = start(world, fp32)
     records = []
     for step in range(3):
         batch, plan = cyclic(step)
         records.append(take_step(engine, plan, cut(batch, rank, world, micro), Wishes()))
+    Path(out).mkdir(exist_ok=True)
+    save_tensors(engine, Path(out))
     return {
         "losses": [record.loss for record in records],
         "norms": [record.grad_norm for record in records],
@@ -75,25 +86,42 @@ def three_steps(rank: int, world: int, micro: int, fp32: bool) -> dict[str, Any]
     }
 
 
-def test_any_cut_of_a_batch_gives_the_same_losses_norms_and_weights(context: Any, tmp_path: Path) -> None:
-    """Three fp32 steps on ragged masks: micro-batches of 8, 4, 2 on one rank; 4 and 2 on two ranks."""
-    cuts = [(1, 8), (1, 4), (1, 2), (2, 4), (2, 2)]
+def read_all(place: Path) -> dict[tuple[str, str], Any]:
+    """Every tensor of a saved engine, whole."""
+    import torch
+
+    from eurolm.train.tensors import read_index, read_range
+
+    return {
+        (name, state): torch.cat([values for _, values in read_range(place, parts, 0, parts[-1].end)])
+        for name, states in read_index(place).items()
+        for state, parts in states.items()
+    }
+
+
+def test_any_cut_of_a_batch_gives_the_same_losses_gradients_and_weights(context: Any, tmp_path: Path) -> None:
+    """Three fp32 steps on ragged masks: 1, 2 and 4 ranks, whole shares and micro-batches of them."""
+    cuts = [(1, 8), (1, 2), (2, 4), (2, 2), (4, 2), (4, 1)]
+    places = [tmp_path / f"{world}-{micro}" for world, micro in cuts]
     found = [
-        run_group(context, tmp_path / f"{world}-{micro}", world, three_steps, world, micro, True)
-        for world, micro in cuts
+        run_group(context, place, world, three_steps, world, micro, True, str(place.with_suffix(".out")))
+        for place, (world, micro) in zip(places, cuts, strict=True)
     ]
-    reference = found[0][0]
+    reference, tensors = found[0][0], read_all(places[0].with_suffix(".out"))
     assert reference["losses"][2] < reference["losses"][0]
-    for (world, _), answers in zip(cuts, found, strict=True):
+    for place, (world, _), answers in zip(places, cuts, found, strict=True):
         for answer in answers:
-            for name in ("losses", "norms", "weights"):
-                assert answer[name] == pytest.approx(reference[name], rel=2e-6, abs=2e-5 if name == "weights" else 0)
+            assert answer["losses"] == pytest.approx(reference["losses"], rel=1e-6)
+            assert answer["norms"] == pytest.approx(reference["norms"], rel=1e-6)
             assert answer["sharded"] < answer["parameters"] / world + 100
+        for key, ours in read_all(place.with_suffix(".out")).items():
+            # Moments are running means of the gradients; after three steps they hold all three.
+            assert (ours - tensors[key]).abs().max() <= 1e-6 * max(1.0, tensors[key].abs().max()), key
 
 
 def test_bf16_accumulates_within_its_precision_and_is_sharded(context: Any, tmp_path: Path) -> None:
-    whole = run_group(context, tmp_path / "whole", 2, three_steps, 2, 4, False)
-    parts = run_group(context, tmp_path / "parts", 2, three_steps, 2, 1, False)
+    whole = run_group(context, tmp_path / "whole", 2, three_steps, 2, 4, False, str(tmp_path / "whole.out"))
+    parts = run_group(context, tmp_path / "parts", 2, three_steps, 2, 1, False, str(tmp_path / "parts.out"))
     assert whole[0]["class"] == "DeepSpeedZeroOptimizer"
     assert whole[0]["losses"] == whole[1]["losses"]
     assert whole[0]["weights"] == whole[1]["weights"]
@@ -101,13 +129,13 @@ def test_bf16_accumulates_within_its_precision_and_is_sharded(context: Any, tmp_
     assert parts[0]["losses"] == pytest.approx(whole[0]["losses"], rel=5e-3)
 
 
-def poisoned(rank: int, world: int, where: str, name: str) -> dict[str, Any]:
+def poisoned(rank: int, world: int, where: str, name: str, stage: int = 1) -> dict[str, Any]:
     """Five steps; in the third, rank 1 alone meets a NaN in the loss or an infinite gradient."""
     import torch
 
     from eurolm.train.step import Wishes, take_step
 
-    engine = start(world, False, name)
+    engine = start(world, False, name, zero_stage=stage)
     embedding = engine.model.get_input_embeddings()
     applied, losses, norms, weights = [], [], [], []
     for step in range(5):
@@ -156,3 +184,77 @@ def wishes_of_one(rank: int, world: int) -> list[list[bool]]:
 def test_a_wish_of_one_rank_is_known_to_all(context: Any, tmp_path: Path) -> None:
     answers = run_group(context, tmp_path / "group", 2, wishes_of_one, 2)
     assert answers == [[[False, False, False], [True, False, False], [False, True, True]]] * 2
+
+
+def fresh_sums(rank: int, world: int, stage: int) -> dict[str, Any]:
+    from eurolm.train.measure import measure
+
+    return measure(start(world, fp32=False, zero_stage=stage), lambda: 0.0).sums
+
+
+def test_initial_weights_are_the_same_at_every_stage_and_world_size(context: Any, tmp_path: Path) -> None:
+    """Integer sums of all bf16 weights and fp32 masters."""
+    found = [
+        run_group(context, tmp_path / f"{stage}-{world}", world, fresh_sums, world, stage)[0]
+        for stage in range(4)
+        for world in (1, 2)
+    ]
+    kept = [{name: (sums["weight"], sums["master"]) for name, sums in answer.items()} for answer in found]
+    assert len(kept[0]) == PARAMETERS
+    assert all(sums == kept[0] for sums in kept)
+
+
+def some_steps(rank: int, world: int, steps: int, settings: dict[str, Any], micro: int = 2) -> dict[str, Any]:
+    from eurolm.train.step import Wishes, _tensors, take_step
+
+    engine = start(world, fp32=False, **settings)
+    losses = []
+    for step in range(steps):
+        batch, plan = cyclic(step)
+        losses.append(take_step(engine, plan, cut(batch, rank, world, micro), Wishes()).loss.hex())
+    batch, _ = cyclic(steps)
+    # Second shards live from a forward pass to the next update.
+    engine.deepspeed(*_tensors(cut(batch, rank, world, micro)[0], engine.device))
+    parameters = list(engine.model.parameters())
+    second = [getattr(parameter, "ds_secondary_tensor", None) is not None for parameter in parameters]
+    return {"losses": losses, "second": sum(second), "parameters": len(parameters)}
+
+
+@pytest.mark.parametrize("stage", [1, 3])
+def test_activation_checkpointing_changes_no_bit(stage: int, context: Any, tmp_path: Path) -> None:
+    found = [
+        run_group(
+            context, tmp_path / mode, 2, some_steps, 2, 3, {"zero_stage": stage, "activation_checkpointing": mode}
+        )[0]["losses"]
+        for mode in ("none", "selective", "full")
+    ]
+    assert float.fromhex(found[0][-1]) < float.fromhex(found[0][0])
+    assert found[0] == found[1] == found[2]
+
+
+def test_hpz_holds_second_shards_and_changes_no_bit(context: Any, tmp_path: Path) -> None:
+    plain = run_group(context, tmp_path / "plain", 4, some_steps, 4, 3, {"zero_stage": 3})
+    second = run_group(context, tmp_path / "hpz", 4, some_steps, 4, 3, {"zero_stage": 3, "hpz_ranks": 2})
+    assert all(answer["second"] == 0 for answer in plain)
+    assert all(answer["second"] == answer["parameters"] == PARAMETERS for answer in second)
+    assert plain[0]["losses"] == second[0]["losses"]
+
+
+def test_stages_1_2_and_3_compute_the_same(context: Any, tmp_path: Path) -> None:
+    """With one micro-batch; of several, stage 1 adds each rank's up before it reduces, 2 and 3 after."""
+    found = [run_group(context, tmp_path / str(s), 2, some_steps, 2, 4, {"zero_stage": s}, 4)[0] for s in (1, 2, 3, 0)]
+    one, two, three, zero = ([float.fromhex(loss) for loss in answer["losses"]] for answer in found)
+    assert one == two
+    # Stage 3 adds the gradient's norm up tensor by tensor, stage 0 sums the ranks' gradients in bf16.
+    assert three == pytest.approx(one, rel=5e-4)
+    assert zero == pytest.approx(one, rel=5e-3)
+    assert one[0] == three[0] == zero[0]
+
+
+@pytest.mark.parametrize("stage", [0, 2, 3])
+def test_a_bad_gradient_on_one_rank_is_dropped_by_all_at_every_stage(stage: int, context: Any, tmp_path: Path) -> None:
+    first, second = run_group(context, tmp_path / "group", 2, poisoned, 2, "gradient", "adamw", stage)
+    assert first["applied"] == second["applied"] == [True, True, False, True, True]
+    assert first["losses"] == second["losses"]
+    assert all(loss is not None for loss in first["losses"])
+    assert first["losses"][4] < first["losses"][0]

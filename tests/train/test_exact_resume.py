@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.train.conftest import ROWS, STEPS, Data, losses, need_muon, validations
+from tests.train.conftest import OPTIMIZERS, ROWS, STEPS, Data, losses, need_muon, validations
 from tests.train.driver import Attempt, start_attempt
 
 from eurolm.train import staging
@@ -78,10 +78,9 @@ def test_killed_and_resumed_equals_undisturbed(
 
 def test_muon_resumes_exactly(context: Any, data: Data, run_dir: Path) -> None:
     need_muon()
-    muon = {"name": "muon", "learning_rate": 5e-3, "muon_learning_rate": 0.02, "weight_decay": 0.01}
     reference = run_dir.with_name("reference")
-    assert start_attempt(context, data.inputs(reference, optimizer=muon)).wait()["worked"]
-    inputs = data.inputs(run_dir, save_every_minutes=SAVE_OFTEN, optimizer=muon)
+    assert start_attempt(context, data.inputs(reference, optimizer=OPTIMIZERS["muon"])).wait()["worked"]
+    inputs = data.inputs(run_dir, save_every_minutes=SAVE_OFTEN, optimizer=OPTIMIZERS["muon"])
     assert start_attempt(context, inputs).kill_when(lambda: in_a_step(run_dir))
     assert start_attempt(context, inputs).wait()["worked"]
     assert [line["step"] for line in read_lines(run_dir / "metrics.jsonl", "resume")] > [0]
@@ -127,7 +126,7 @@ def _committed(run_dir: Path) -> int:
 
 
 def _staged(run_dir: Path) -> bool:
-    return len(list(staging.memory_home(run_dir).glob("*/engine/*.pt"))) == 3
+    return len(list(staging.memory_home(run_dir).glob("*/*.safetensors"))) == 2
 
 
 def _rank_pid(attempt: Attempt, run_dir: Path, rank: int) -> int:

@@ -20,13 +20,15 @@ def checkpoint(checkpoints: Path, step: int, fingerprint: str = "mine", world: i
     """A complete checkpoint of two nodes, made by the real copier and the real commit."""
     partial = checkpoints / f"{store.step_name(step)}.partial-test"
     store.begin(partial, store.Progress(step, TrainState(samples=step * 8), world, 1, {"torch": "x"}))
+    (partial / store.RECEIPT).write_text("{}")
+    (partial / store.MODEL / "config.json").write_text("{}")
     for node in range(2):
         scratch = checkpoints.parent / f"scratch-{node}"
         (scratch).mkdir(parents=True)
         (scratch / f"rank-{node}.safetensors").write_bytes(bytes([step % 256, node]) * 5000)
         part = partial / store.PART.format(node=node)
         assert not store.parts_arrived(partial, 2)
-        carry(Order(str(scratch), str(partial / "engine"), str(partial), str(part), str(scratch)))
+        carry(Order(str(scratch), str(partial / store.TENSORS), str(partial), str(part), str(scratch)))
         assert not scratch.exists()
     assert store.parts_arrived(partial, 2)
     final = checkpoints / store.step_name(step)
@@ -125,7 +127,7 @@ def test_lines_after_the_resumed_step_go_and_a_torn_one_too(tmp_path: Path) -> N
 def test_memory_is_not_used_when_it_is_too_small() -> None:
     assert staging.fits_in_memory(1000)
     assert not staging.fits_in_memory(10**16)
-    assert staging.checkpoint_bytes(1000, world=4, ranks_here=2) == 2000 + 6000
+    assert staging.checkpoint_bytes(1000, world=4, ranks_here=2) == 6000
 
 
 @pytest.mark.parametrize("module", ["copier", "launch", "rank", "store", "metrics", "prove"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eurolm.scoring.loglikelihood import ScoredRow
 from eurolm.train.validate import PIECE_BYTES, pieces, share
 
 texts = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=200), max_size=8)
@@ -27,9 +29,18 @@ def test_a_long_book_is_cut_into_pieces_that_join_to_it() -> None:
     assert all(PIECE_BYTES - 4 < len(piece.encode()) <= PIECE_BYTES for piece in found[:-1])
 
 
-@given(texts, st.integers(1, 5))
-def test_ranks_share_all_pieces_and_none_twice(found: list[str], world: int) -> None:
-    shares = [share(found, rank, world) for rank in range(world)]
-    assert sorted(piece for mine in shares for piece in mine) == sorted(found)
-    loads = [sum(len(piece.encode()) for piece in mine) for mine in shares]
-    assert max(loads) - min(loads) <= max((len(piece.encode()) for piece in found), default=0)
+@given(st.lists(st.integers(1, 40), max_size=30), st.integers(1, 5))
+def test_ranks_share_all_rows_in_equally_many_batches(lengths: list[int], world: int) -> None:
+    rows = [ScoredRow(np.full(size, number + 1), np.arange(size)) for number, size in enumerate(lengths)]
+    shares = [share(rows, rank, world, 0) for rank in range(world)]
+    assert len({len(mine) for mine in shares}) == 1
+    found = [
+        (int(inputs[0]), int((targets >= 0).sum()))
+        for mine in shares
+        for batch in mine
+        for inputs, targets in zip(batch.input_ids, batch.targets, strict=True)
+        if (targets >= 0).any()
+    ]
+    assert sorted(found) == [(number + 1, size) for number, size in enumerate(lengths)]
+    for batches in zip(*shares, strict=True):
+        assert len({batch.input_ids.shape[1] for batch in batches}) == 1

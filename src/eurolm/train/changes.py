@@ -1,7 +1,8 @@
-"""What may change in a training that has started: nothing that alters numbers, except a longer horizon.
+"""What may change in a training that has started: nothing that alters what it has done.
 
 A started training is never overwritten (DESIGN "Artifacts"). Its horizon may grow while the learning rate is still
-in the stable phase, because nothing already done would have been different.
+in the stable phase, because nothing already done would have been different; afterwards with a stated second warm-up.
+A fork may change everything that lies after the checkpoint it starts from.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def horizon_tokens(output: dict[str, Any]) -> int:
 
 
 def extends_horizon(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """True when `new` differs from `old` only in a longer last phase or in phases appended after it."""
+    """True when `new` differs from `old` only in a longer last phase or in phases appended after it, and perhaps in
+    further second warm-ups."""
     old_phases, new_phases = old["mixture"]["phases"], new["mixture"]["phases"]
     if len(new_phases) < len(old_phases):
         return False
@@ -38,7 +40,53 @@ def extends_horizon(old: dict[str, Any], new: dict[str, Any]) -> bool:
     grown = [*old_phases[:-1], {**old_phases[-1], "tokens": new_phases[count - 1]["tokens"]}] if count else []
     if new_phases[:count] != grown or horizon_tokens(new) <= horizon_tokens(old):
         return False
-    return {**old, "mixture": {**old["mixture"], "phases": new_phases}} == new
+    if _rewarms(new)[: len(_rewarms(old))] != _rewarms(old):
+        return False
+    train = {**old["train"], "schedule": {**old["train"]["schedule"], "rewarms": _rewarms(new)}}
+    return {**old, "mixture": {**old["mixture"], "phases": new_phases}, "train": train} == new
+
+
+def rewarms_at(old: dict[str, Any], new: dict[str, Any], done_tokens: float) -> bool:
+    """True when `new` adds a second warm-up that begins within a step after `done_tokens`."""
+    added = _rewarms(new)[len(_rewarms(old)) :]
+    last = old["mixture"]["phases"][-1]
+    step = last["row_tokens"] * last["batch_rows"]
+    return any(0 <= rewarm["at_tokens"] - done_tokens < step for rewarm in added)
+
+
+def keeps_history(old: dict[str, Any], new: dict[str, Any], samples: int) -> bool:
+    """True when the first `samples` samples and the state of training are the same under both: model, order, and the
+    phases so far. What comes later, and how it is trained, may differ."""
+    if old["model"] != new["model"] or old["train"]["optimizer"]["name"] != new["train"]["optimizer"]["name"]:
+        return False
+    before, after = old["mixture"], new["mixture"]
+    if {**before, "phases": []} != {**after, "phases": []}:
+        return False
+    left = samples
+    for number, phase in enumerate(before["phases"]):
+        if left <= 0:
+            break
+        if number >= len(after["phases"]):
+            return False
+        ours = after["phases"][number]
+        if {**phase, "tokens": 0, "max_epochs": 0} != {**ours, "tokens": 0, "max_epochs": 0}:
+            return False
+        here = min(left, phase_samples(phase))
+        last = left <= phase_samples(phase)
+        if phase_samples(ours) < here or (not last and phase_samples(ours) != here):
+            return False
+        left -= here
+    return True
+
+
+def phase_samples(phase: dict[str, Any]) -> int:
+    """Rows of a phase: its tokens, rounded up to whole steps."""
+    step = phase["row_tokens"] * phase["batch_rows"]
+    return -(-int(phase["tokens"]) // step) * int(phase["batch_rows"])
+
+
+def _rewarms(output: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(output["train"]["schedule"]["rewarms"])
 
 
 def stable_until_tokens(output: dict[str, Any]) -> float:
@@ -51,4 +99,7 @@ def stable_until_tokens(output: dict[str, Any]) -> float:
 
 def warmed_up_after_tokens(output: dict[str, Any]) -> float:
     """Tokens after which warm-up is over."""
-    return float(output["train"]["schedule"]["warmup_share"]) * horizon_tokens(output)
+    schedule = output["train"]["schedule"]
+    if schedule["warmup_tokens"] is not None:
+        return float(schedule["warmup_tokens"])
+    return float(schedule["warmup_share"]) * horizon_tokens(output)

@@ -113,10 +113,21 @@ def start_engine(model: Any, train: TrainConfig, settings: dict[str, Any], world
         model=CausalLoss(model), optimizer=base, config=settings, dist_init_required=False
     )
     restore_frequencies(model)
+    if train.zero_stage == 0:
+        _undo_first_update(engine.optimizer)
     stage = train.zero_stage
     check_sharding(engine.optimizer, stage, sizes, world)
     asks = stage == 3 and not hasattr(engine.optimizer, "_loss_scale_update_and_overflow_cleanup")
     return Engine(engine, stage, groups, norm_is_gradient=train.optimizer.name == "adamw", asks_for_overflow=asks)
+
+
+def _undo_first_update(optimizer: Any) -> None:
+    """At stage 0 DeepSpeed makes the optimizer's states by an update with zero gradients (unfused_optimizer.py), which
+    decays the masters once, at the peak learning rate, and counts as Adam's first step."""
+    for weights, masters in zip(optimizer.fp16_groups, optimizer.fp32_groups, strict=True):
+        for weight, master in zip(weights, masters, strict=True):
+            master.data.copy_(weight.data)
+    optimizer.optimizer.state.clear()
 
 
 def master_partitions(optimizer: Any, stage: int) -> list[torch.Tensor]:

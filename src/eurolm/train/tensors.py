@@ -86,15 +86,18 @@ def check_index(index: Index, sizes: dict[str, int], place: Path) -> None:
     """Every parameter whole, once, and no other. Raises InputError naming the first that is not."""
     strange = sorted(index.keys() ^ sizes.keys())
     if strange:
-        which = "has no tensor" if strange[0] in sizes else "has a tensor that the model lacks:"
-        raise InputError(f"{place} is a checkpoint of another model: it {which} {strange[0]} ({len(strange)} differ).")
+        which = "lacks" if strange[0] in sizes else "has a tensor that the model lacks:"
+        raise InputError(
+            f"{place} {which} {strange[0]} ({len(strange)} differ): a file is missing, or it is a checkpoint of "
+            "another model."
+        )
     for name, states in index.items():
         for state, parts in states.items():
             edges = [0, *(part.end for part in parts)]
             if [part.start for part in parts] != edges[:-1] or edges[-1] != sizes[name]:
                 raise InputError(
                     f"{place} does not hold all of {state} of {name}: {sum(p.end - p.start for p in parts):,} of "
-                    f"{sizes[name]:,} elements. A file is missing, or it is a checkpoint of another model."
+                    f"{sizes[name]:,} elements. a file is missing, or it is a checkpoint of another model."
                 )
 
 
