@@ -28,7 +28,10 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "doctor": ("eurolm.cli.doctor", "doctor", "Say why a launched run does not go on."),
     "job": ("eurolm.cli.job", "job", ""),
     "preflight": ("eurolm.cli.preflight", "preflight", ""),
+    "evaluate": ("eurolm.cli.evaluate", "evaluate", "Score a run's model, or any model, on a suite of tasks."),
+    "compare": ("eurolm.cli.compare", "compare", "Say which differences between evaluated models are real."),
     "generate": ("eurolm.cli.generate", "generate", "Continue a prompt with a run's model or a model directory."),
+    "bundle": ("eurolm.cli.bundle", "bundle", "Pack a run with its wheels for a machine without internet."),
     "inspect": ("eurolm.cli.inspect", "inspect", "Show what a run, an artifact, a shard or a file holds."),
     "corpus": ("eurolm.cli.corpus", "corpus", "Explain what became of a document; check a corpus again."),
     "tokenizer": ("eurolm.cli.tokenizer", "tokenizer", "Score tokenizers; extend one."),
@@ -37,6 +40,9 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "which": ("eurolm.cli.which", "which", "List the documents of a training step."),
     "plan": ("eurolm.cli.plan", "plan", "Memory, hours, energy and storage of a run before it is submitted."),
     "cluster": ("eurolm.cli.cluster", "cluster", "Show a machine profile."),
+    "verify": ("eurolm.cli.verify", "verify", "Check every file and checkpoint of a run against its hashes."),
+    "fork": ("eurolm.cli.fork", "fork", "Begin another training from a checkpoint."),
+    "export": ("eurolm.cli.export", "export", "Write the model of a checkpoint in Hugging Face format."),
     "config": ("eurolm.cli.config", "config", "Explain a config, or print its JSON Schema."),
 }
 ERROR_LABEL = click.style("error:", fg="red", bold=True)
