@@ -19,6 +19,8 @@ ACTIVE = frozenset({"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDE
 FIELDS = ("JobID", "State", "Reason", "NodeList", "StartTime", "EndTime", "RestartCnt", "exit_code")
 LIMIT_S = 60
 UNKNOWN = "UNKNOWN"
+GONE = ("already completing or completed", "Invalid job id")
+"""What scancel says of a job that has ended by itself meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,9 @@ def scancel(jobs: Sequence[str]) -> None:
     if not jobs:
         return
     answer = _call(["scancel", *jobs])
-    if answer.returncode != 0:
-        raise MachineError(f"scancel: {answer.stderr.strip()}")
+    refused = [line for line in answer.stderr.splitlines() if not any(text in line for text in GONE)]
+    if answer.returncode != 0 and refused:
+        raise MachineError(refused[0])
 
 
 def here() -> bool:
