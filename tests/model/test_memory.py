@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from tests.train.driver import preloaded_context, run_group
 from torch.utils import checkpoint
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from eurolm.config.architecture import ModelConfig
 from eurolm.config.train import TrainConfig
@@ -91,6 +93,63 @@ def test_activations_are_those_autograd_saves(
     )
 
 
+class Live(TorchDispatchMode):
+    """Bytes of storages made under it that are alive, and the most there ever were."""
+
+    def __init__(self, others: list[torch.Tensor]) -> None:
+        super().__init__()
+        self.others = {value.untyped_storage()._cdata for value in others}
+        self.sizes: dict[int, int] = {}
+        self.now = self.peak = 0
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        results = operation(*args, **(kwargs or {}))
+        for value in torch.utils._pytree.tree_leaves(results):
+            if isinstance(value, torch.Tensor):
+                self.note(value.untyped_storage())
+        return results
+
+    def note(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key not in self.others and key not in self.sizes:
+            self.sizes[key] = storage.nbytes()
+            self.now += self.sizes[key]
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self.drop, key)
+
+    def drop(self, key: int) -> None:
+        self.now -= self.sizes.pop(key, 0)
+
+
+@pytest.mark.parametrize("mode", ["none", "selective", "full"])
+@pytest.mark.parametrize(("width", "row_tokens", "vocabulary"), [(128, 128, 1000), (256, 512, 1000), (64, 64, 20_000)])
+def test_the_peak_of_a_micro_batch_is_that_of_all_live_tensors(
+    mode: Any, width: int, row_tokens: int, vocabulary: int
+) -> None:
+    """Forward and backward pass with dense masks and chunked logits, everything counted, saved or not."""
+    sizes = {**SIZES, "hidden_size": width, "intermediate_size": 11 * width // 4}
+    config = ModelConfig(**sizes, tie_embeddings=False)
+    model = build_model(config, vocabulary, 0).to(torch.bfloat16)
+    model.set_attn_implementation("sdpa")
+    kernels.checkpoint_activations(model, mode)
+    wrapped = CausalLoss(model)
+    for value in wrapped.parameters():
+        value.grad = torch.zeros_like(value)
+    own = [value for parameter in wrapped.parameters() for value in (parameter.detach(), parameter.grad)]
+    ids = torch.randint(0, vocabulary, (ROWS, row_tokens))
+    positions = (torch.arange(row_tokens) % (row_tokens // 2)).expand(ROWS, row_tokens).contiguous()
+    with Live([value for value in own if value is not None] + list(wrapped.buffers())) as live:
+        loss = wrapped(ids, positions, ids)
+        after_forward = live.now
+        loss.backward()
+    predicted = memory.activations(
+        shape_of(config, vocabulary), rows=ROWS, row_tokens=row_tokens, checkpointing=mode,
+        chunk_logits=CHUNK_LOGITS["cpu"],
+    )  # fmt: skip
+    assert predicted.saved + predicted.shared_masks == pytest.approx(after_forward, rel=0.02)
+    assert predicted.peak == pytest.approx(live.peak, rel=0.1)
+
+
 def test_logits_term_is_the_chunk_of_the_loss() -> None:
     assert CHUNK_LOGITS["other"] == memory.CHUNK_LOGITS
 
@@ -118,7 +177,12 @@ def held_by_deepspeed(rank: int, settings: dict[str, Any], config: dict[str, Any
     train = TrainConfig(**settings)
     model = build_model(ModelConfig(**config), VOCABULARY, 0).to(torch.bfloat16)
     elements = sum(value.numel() for value in model.parameters())
-    engine = start_engine(model, train, engine_settings(train, elements, ROWS), dist.get_world_size())
+    dictionary = engine_settings(train, elements, ROWS)
+    if train.hpz_ranks:
+        # Else a tiny model stays gathered from one micro-batch to the next and needs no second copy.
+        names = ("stage3_max_reuse_distance", "stage3_max_live_parameters", "stage3_prefetch_bucket_size")
+        dictionary["zero_optimization"] |= dict.fromkeys(names, 0)
+    engine = start_engine(model, train, dictionary, dist.get_world_size())
     ids = torch.randint(0, VOCABULARY, (ROWS, 32))
     positions = torch.arange(32).expand(ROWS, 32).contiguous()
     zero = engine.deepspeed.optimizer
@@ -128,6 +192,8 @@ def held_by_deepspeed(rank: int, settings: dict[str, Any], config: dict[str, Any
         if number == 1:
             whole = storage_bytes([value.grad for value in engine.model.parameters()])
     gradients = gradient_tensors(engine.model, zero, train)
+    # The update makes the second copy stale, and the next forward pass makes it anew.
+    second = storage_bytes([value.ds_secondary_tensor for value in engine.model.parameters() if train.hpz_ranks])
     found = {"gradients": storage_bytes(gradients), "accumulating": whole}
     assert engine.step()
     weights = list(engine.model.parameters())
@@ -137,6 +203,7 @@ def held_by_deepspeed(rank: int, settings: dict[str, Any], config: dict[str, Any
     staged = [entry[0] for entry in getattr(zero, "_muon_pending_momentum", {}).values()]
     return found | {
         "weights": storage_bytes(weights),
+        "secondary": second,
         "masters": storage_bytes(master_partitions(zero, train.zero_stage)),
         "moments": storage_bytes([value for value in moments if value.dim()] + staged),
     }
@@ -174,6 +241,7 @@ CASES = [
     (2, 3, {}),
     (2, 2, {"accumulation_dtype": "fp32"}),
     (3, 3, {}),
+    (3, 4, {"hpz_ranks": 2}),
 ]
 
 
@@ -182,14 +250,19 @@ def test_states_are_those_deepspeed_holds(
     context: Any, tmp_path: Path, stage: int, ranks: int, options: dict[str, Any]
 ) -> None:
     config = {**SIZES, "hidden_size": 66, "attention_heads": 3, "key_value_heads": 1, "tie_embeddings": False}
+    if "hpz_ranks" in options:
+        config["intermediate_size"] = 1600  # larger than what ZeRO-3 keeps whole on every rank
     settings = {"zero_stage": stage, "ranks": ranks, **options}
     measured = run_group(context, tmp_path / "group", ranks, held_by_deepspeed, settings, config)
     shape = shape_of(ModelConfig(**config), VOCABULARY)
     groups = memory.parameter_groups(shape)
     width = 4 if options.get("accumulation_dtype") == "fp32" else 2
     optimizer = options.get("optimizer", {"name": "adamw"})["name"]
-    predicted = memory.states(groups, stage=stage, ranks=ranks, optimizer=optimizer, accumulation_bytes=width)
-    for name in ("weights", "masters", "moments", "gradients"):
+    predicted = memory.states(
+        groups, stage=stage, ranks=ranks, optimizer=optimizer, accumulation_bytes=width,
+        hpz_ranks=options.get("hpz_ranks"),
+    )  # fmt: skip
+    for name in ("weights", "masters", "moments", "gradients", "secondary"):
         assert getattr(predicted, name) == max(rank[name] for rank in measured), name
     if stage < 2:
         whole = 2 * count(shape).total

@@ -59,7 +59,7 @@ class Activations:
     recomputed: int
     """One layer's activations again, while it is recomputed."""
     logits: int
-    """One chunk of logits: bf16 product, fp32 copy, bf16 gradient."""
+    """While the loss is computed: a chunk of logits in fp32 and bf16, then the head's gradient in fp32 and bf16."""
 
     @property
     def saved(self) -> int:
@@ -103,8 +103,8 @@ def states(
         return States(2 * total, 2 * total, 4 * total, 8 * total, 0)
     if stage == 3:
         share = sum(-(-size // ranks) for group in groups for size in group)
-        whole = sum(size for group in groups for size in group if size < PERSISTENT_BELOW)
-        second = sum(-(-size // hpz_ranks) for group in groups for size in group) if hpz_ranks else 0
+        whole = sum(-(-size // ranks) * ranks for group in groups for size in group if size < PERSISTENT_BELOW)
+        second = share * ranks // hpz_ranks if hpz_ranks else 0
         return States(2 * share + 2 * whole, 2 * share, 4 * share, 8 * share, 2 * second)
     parts = [-(-sum(group) // (ALIGNMENT * ranks)) * ALIGNMENT for group in groups]
     owned = [_owned(group, part, ranks) for group, part in zip(groups, parts, strict=True)]
@@ -171,6 +171,7 @@ def activations(
     checkpointing: Checkpointing,
     attention: Literal["eager", "sdpa", "flash_attention_2"] = "sdpa",
     packed: bool = True,
+    chunk_logits: int = CHUNK_LOGITS,
 ) -> Activations:
     """Bytes of a micro-batch of `rows` × `row_tokens`. `packed` rows hold several documents, whose mask is dense with
     SDPA and eager attention."""
@@ -189,8 +190,16 @@ def activations(
         shared_masks=row_tokens * tokens * (2 if 0 < shape.local_layers < shape.layers else 1) if dense else 0,
         ends=_end_bytes(shape, tokens),
         recomputed=0 if checkpointing == "none" else whole - kept + mask,
-        logits=8 * min(CHUNK_LOGITS, tokens * shape.embedding_rows),
+        logits=_logits_bytes(shape, tokens, chunk_logits),
     )
+
+
+def _logits_bytes(shape: Shape, tokens: int, chunk_logits: int) -> int:
+    """A chunk twice in bf16 and once in fp32, or once in bf16 beside a product of the head's size; in the backward
+    pass the head's gradient in bf16 beside the fp32 one. With them the last hidden states."""
+    chunk = min(tokens, max(1, chunk_logits // shape.embedding_rows)) * shape.embedding_rows
+    head = shape.embedding_rows * shape.hidden
+    return max(6 * chunk, 2 * chunk + 2 * head, 6 * head) + 2 * tokens * shape.hidden
 
 
 def _norm_bytes(shape: Shape, width: int) -> int:
