@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from eurolm.tasks.load import Task, read_task
+from eurolm.tasks.items import Item, items
+from eurolm.tasks.load import Task, load_task, read_task
 
 HEAD: dict[str, Any] = {
     "name": "mine",
@@ -77,3 +79,10 @@ def make_task(directory: Path, kind: str, content: bytes, name: str = "mine.json
 def lines(*records: object) -> bytes:
     """JSON lines."""
     return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
+
+
+@functools.cache
+def carried(name: str) -> tuple[Task, list[Item]]:
+    """A carried task and all its items, read once for all tests."""
+    task = load_task(name)
+    return task, items(task)

@@ -7,11 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.tasks.making import carried
 
 from eurolm.errors import ConfigError, InputError
 from eurolm.tasks.chat import as_chat, chat_of
-from eurolm.tasks.items import items
-from eurolm.tasks.load import load_task
 from eurolm.tasks.prompts import Prompt, prompts
 
 CHATML = (
@@ -43,8 +42,8 @@ def directory_with(path: Path, template: str, where: str) -> Path:
 
 
 def asked(shots: int) -> Prompt:
-    task = load_task("mmlu-lv")
-    return prompts(task, items(task)[:30], "burti-ievads", shots)[0]
+    task, found = carried("mmlu-lv")
+    return prompts(task, found[:30], "burti-ievads", shots)[0]
 
 
 @pytest.mark.parametrize("where", ["file", "config", "list"])
@@ -61,8 +60,8 @@ def test_chats_are_those_of_transformers(tmp_path: Path, template: str, where: s
 
 
 def test_what_stands_without_a_question_stays_as_it_is(tmp_path: Path) -> None:
-    task = load_task("scala-lv")
-    prompt = prompts(task, items(task)[:1])[0]
+    task, found = carried("scala-lv")
+    prompt = prompts(task, found[:1])[0]
     assert as_chat(prompt, chat_of(directory_with(tmp_path / "tokenizer", CHATML, "file"))) == prompt
 
 

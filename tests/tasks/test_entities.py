@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
+from tests.tasks.making import carried
 
 from eurolm.tasks.entities import as_answer, counted, entities_of_tags, from_answer, micro_f1
-from eurolm.tasks.items import items
 from eurolm.tasks.load import load_task, task_names
 
 WORDS = {"PER": "persona", "LOC": "vieta"}
@@ -15,9 +15,9 @@ WORDS = {"PER": "persona", "LOC": "vieta"}
 
 @pytest.mark.parametrize("name", [name for name in task_names() if load_task(name).kind == "sequence_labelling"])
 def test_the_right_answer_of_every_item_is_read_back(name: str) -> None:
-    task = load_task(name)
+    task, found = carried(name)
     counts = []
-    for item in items(task):
+    for item in found:
         answer = as_answer(item.labels, task.labels, task.no_entities or "")
         assert "\n" not in answer
         counts.append(counted(item.labels, from_answer(f" {answer}\nvēl", task.labels, task.no_entities or "")))

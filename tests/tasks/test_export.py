@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.tasks.making import carried
 
 from eurolm.tasks.baselines import baselines
 from eurolm.tasks.examples import limited
 from eurolm.tasks.export import export_task
-from eurolm.tasks.items import items
-from eurolm.tasks.load import load_task, task_names
+from eurolm.tasks.load import task_names
 
 ITEMS = 12
 
@@ -41,8 +41,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[
         patch.setenv("HF_DATASETS_CACHE", str(directory / "cache"))
         names = []
         for name in task_names():
-            task = load_task(name)
-            found = items(task)
+            task, found = carried(name)
             for template in task.templates or [""]:
                 names.append(export_task(directory, task, limited(found, ITEMS), template, 1, 1, found).name)
         patch.chdir(directory)
@@ -61,8 +60,8 @@ def right(doc: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("name", task_names())
 def test_lm_evaluation_harness_counts_what_eurolm_counts(name: str, scores: dict[str, dict[str, Any]]) -> None:
-    task = load_task(name)
-    found = limited(items(task), ITEMS)
+    task, every = carried(name)
+    found = limited(every, ITEMS)
     exports = [found_name for found_name in scores if found_name == name or found_name.startswith(f"{name}-")]
     assert len([entry for entry in exports if entry.removeprefix(name)[1:] in ("", *task.templates)]) == max(
         1, len(task.templates)

@@ -8,11 +8,11 @@ import tarfile
 from collections.abc import Mapping
 
 import pytest
+from tests.tasks.making import carried
 
 from eurolm.errors import InputError
 from eurolm.tasks.description import RepositorySource
 from eurolm.tasks.fetch import repository_records
-from eurolm.tasks.items import items
 from eurolm.tasks.load import load_task, task_names
 from eurolm.tasks.repository_files import READERS, opus
 
@@ -101,25 +101,25 @@ def source_of(name: str) -> RepositorySource:
 
 @pytest.mark.parametrize("name", sorted(SEEN))
 def test_files_as_they_are_published_become_the_carried_records(name: str) -> None:
-    carried = {item.id: item.record for item in items(load_task(name))}
+    known_by_id = {item.id: item.record for item in carried(name)[1]}
     files = SEEN[name]
     if name == "cefr-et":
-        files = dict.fromkeys(files, f"{carried['cefr/Test2/A2/doc_22196735915_item']['text']}\n\n")
+        files = dict.fromkeys(files, f"{known_by_id['cefr/Test2/A2/doc_22196735915_item']['text']}\n\n")
     records = list(repository_records(source_of(name), archive(files)))
     fields = load_task(name).fields
     parts = (fields.id,) if isinstance(fields.id, str) else fields.id
-    known = [record for record in records if "/".join(record[part] for part in parts) in carried]
+    known = [record for record in records if "/".join(record[part] for part in parts) in known_by_id]
     assert known
     for record in known:
-        original = carried["/".join(record[part] for part in parts)]
+        original = known_by_id["/".join(record[part] for part in parts)]
         assert record == {key: original[key] for key in record}
         assert set(original) - set(record) <= {"ner_nested"}
 
 
 def test_parallel_lines_are_joined_with_their_documents() -> None:
-    carried = {item.id: item.record for item in items(load_task("ntrex-lv"))}
+    known_by_id = {item.id: item.record for item in carried("ntrex-lv")[1]}
     codes = {"en": "src.eng", "lv": "ref.lav", "et": "ref.est", "lt": "ref.lit", "fi": "ref.fin", "ru": "ref.rus"}
-    wanted = carried["ntrex/75"]
+    wanted = known_by_id["ntrex/75"]
     lines = {
         f"NTREX-128/newstest2019-{code}.txt": "x\n" * 75 + f"{wanted[language]}\ny\n"
         for language, code in codes.items()

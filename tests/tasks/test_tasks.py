@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from tests.tasks.making import KINDS, lines, make_task
+from tests.tasks.making import KINDS, carried, lines, make_task
 
 from eurolm.config.shipped import package_file
 from eurolm.errors import ConfigError
@@ -41,8 +41,7 @@ def decompressed(path: Path) -> bytes:
 
 @pytest.mark.parametrize("name", task_names())
 def test_a_carried_task_states_what_its_items_give(name: str) -> None:
-    task = load_task(name)
-    found = items(task)
+    task, found = carried(name)
     computed = baselines(task, found).model_dump()
     assert {key: value and pytest.approx(value, abs=5e-4) for key, value in computed.items()} == (
         task.baselines.model_dump()
@@ -87,7 +86,7 @@ def test_the_origins_table_has_hash_and_tasks_of_every_file() -> None:
 
 @pytest.mark.parametrize(("name", "count", "equal"), [("scala-lv", 1470, 662), ("inflection-swap-et", 2131, 236)])
 def test_generated_pairs_have_clusters_and_equal_lengths_as_stated(name: str, count: int, equal: int) -> None:
-    found = items(load_task(name))
+    found = carried(name)[1]
     assert len(found) == count
     assert sum(len(item.good.encode()) == len(item.bad.encode()) for item in found) == equal
     row = next(line for line in ORIGINS.read_text().splitlines() if f"`{name}.jsonl.zst`" in line)
@@ -174,6 +173,6 @@ def test_the_guide_lists_every_task_with_its_items_and_baselines() -> None:
     rows = {line.split("`")[1]: line for line in GUIDE.read_text().splitlines() if line.startswith("| `")}
     assert set(rows) == {*task_names(), *fetched_names()}
     for name in task_names():
-        task = load_task(name)
-        assert f"| {len(items(task)):,} | {task.written} | {task.license} |" in rows[name]
+        task, found = carried(name)
+        assert f"| {len(found):,} | {task.written} | {task.license} |" in rows[name]
         assert all(f"{value:.3f}" in rows[name] for value in task.baselines.stated.values())

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import zstandard
+from tests.tasks.making import carried
 
-from eurolm.tasks.items import items
-from eurolm.tasks.load import load_task, task_names
+from eurolm.tasks.load import task_names
 from eurolm.tasks.views import record_views, views
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "eval"
@@ -18,15 +18,14 @@ SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "eval"
 
 @pytest.mark.parametrize("name", task_names())
 def test_every_item_of_every_task_has_views(name: str) -> None:
-    task = load_task(name)
-    for item in items(task):
+    task, found = carried(name)
+    for item in found:
         assert views(task, item)
         assert all(text.strip() for text in views(task, item))
 
 
 def test_a_pair_is_seen_from_both_sides() -> None:
-    task = load_task("scala-lv")
-    item = items(task)[0]
+    task, (item, *_) = carried("scala-lv")
     assert views(task, item) == (item.good, item.bad)
 
 
