@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def doctor(run: str, workspace: Path, reporter: Reporter) -> None:
     from eurolm.cluster.submit import launched
 
     found = status(launched(run, workspace))
-    findings = examine(found)
+    findings = examine(found, time.time())
     if reporter.mode == "json":
         click.echo(json.dumps([asdict(finding) for finding in findings], default=str, ensure_ascii=False))
     else:

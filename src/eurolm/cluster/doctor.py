@@ -13,6 +13,10 @@ from eurolm.cluster.scheduler import JobState
 from eurolm.cluster.status import Status
 
 READ_LINES, SHOWN_LINES = 400, 12
+SILENT_S = 900.0
+SILENT_STEPS = 20
+"""A running training that writes nothing for so long, and for so many of its steps, hangs: collectives on LUMI can
+block for ever without an error (LUMI-AI-Guide pull request 118; laifs-container-recipes issues 28, 30 and 44)."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,10 @@ class Finding:
     signs: list[Sign]
 
 
-def examine(found: Status) -> list[Finding]:
-    """What is wrong, first cause first: jobs that failed, then jobs that can never start."""
+def examine(found: Status, now: float) -> list[Finding]:
+    """What is wrong, first cause first: jobs that failed, that hang, that can never start. `now` in unix seconds."""
     findings = [_failed(found, name) for name in found.failed]
+    findings += [finding for name in found.jobs if (finding := _silent(found, name, now)) is not None]
     for name, job in found.jobs.items():
         if job.reason == "DependencyNeverSatisfied":
             findings.append(Finding(name, "waits for a job that will never succeed", None, [], []))
@@ -113,6 +118,25 @@ def _failed(found: Status, name: str) -> Finding:
     whole = "\n".join(line for text in texts for line in text)
     signs = [sign for sign in SIGNS if re.search(sign.pattern, whole)]
     return Finding(name, _how(found.launch.run_dir, job), log if log.exists() else None, words, signs)
+
+
+def _silent(found: Status, name: str, now: float) -> Finding | None:
+    """A running training job that has written nothing for long."""
+    job, run_dir = found.jobs[name], found.launch.run_dir
+    if job.state != "RUNNING" or not is_training(name):
+        return None
+    log, ranks = job_log(found.launch, name), rank_logs(found.launch, job.job)
+    written = [path.stat().st_mtime for path in (run_dir / "metrics.jsonl", log, *ranks) if path.exists()]
+    step_s = found.progress.step_s if found.progress is not None else None
+    quiet = now - max(written, default=now)
+    if quiet < max(SILENT_S, SILENT_STEPS * (step_s or 0.0)):
+        return None
+    what = f"(job {job.job} on {job.nodes}) runs, but has written nothing for {quiet / 60:,.0f} minutes: it hangs"
+    words = _words(last_lines(ranks[0], READ_LINES), 6) if ranks else []
+    remedy = (
+        f"eurolm cancel {run_dir.name}, then launch again: the preflight tries both process groups and names bad nodes"
+    )
+    return Finding(name, what, ranks[0] if ranks else None, words, [Sign("", "a collective waits for ever", remedy)])
 
 
 def _how(run_dir: Path, job: JobState) -> str:

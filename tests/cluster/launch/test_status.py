@@ -87,7 +87,7 @@ def examined(run_dir: Path, job: JobState, log: str, name: str = "corpus") -> st
         None,
         [],
     )
-    return "\n".join(diagnosis(found, examine(found)))
+    return "\n".join(diagnosis(found, examine(found, 0.0)))
 
 
 def test_doctor_shows_the_error_and_not_the_noise_before_it(tmp_path: Path) -> None:
@@ -124,6 +124,17 @@ def test_doctor_tells_a_crash_from_the_rank_that_wrote_last(tmp_path: Path) -> N
 def test_doctor_knows_what_texts_of_slurm_and_its_neighbours_mean(tmp_path: Path, log: str, meaning: str) -> None:
     text = examined(tmp_path, state_of("10", state="FAILED", exit_code="1:0"), log + "\n")
     assert meaning in text and "remedy: " in text
+
+
+def test_doctor_finds_a_training_that_hangs(tmp_path: Path) -> None:
+    write_steps(tmp_path, 30)
+    written = (tmp_path / "metrics.jsonl").stat().st_mtime
+    jobs = {"train-1": state_of("10", state="RUNNING", nodes="nid005001")}
+    found = Status("baltic", launch(tmp_path, ["train-1"]), jobs, {}, Progress(30, 90, None, 60.0, None, None), [])
+    # Twenty steps of a minute each.
+    assert examine(found, written + 1100) == []
+    text = "\n".join(diagnosis(found, examine(found, written + 1300)))
+    assert "runs, but has written nothing for 22 minutes: it hangs" in text and "remedy: eurolm cancel " in text
 
 
 def test_every_sign_says_what_helps() -> None:
