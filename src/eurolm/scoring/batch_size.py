@@ -16,7 +16,8 @@ from eurolm.scoring.loglikelihood import Queries, evaluating, score_queries
 from eurolm.scoring.ranks import ALONE, Ranks
 
 CPU_TOKENS = 2048
-"""Tokens per batch on a CPU: activations of a small model stay in the cache, products are still large."""
+"""Tokens per batch on a CPU: activations of a small model stay in the cache, products are still large. Measured with
+bodies 64, 256 and 512 wide: 512 to 2,048 within 5 %, 8,192 up to half the speed."""
 
 MOST_TOKENS = 2**17
 """Where the search starts on an accelerator; beyond that a pass gains nothing."""
