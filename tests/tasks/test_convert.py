@@ -12,7 +12,7 @@ from eurolm.errors import ConfigError, InputError
 from eurolm.tasks.convert import ROWS, Row, converted
 from eurolm.tasks.description import HubSource
 from eurolm.tasks.fetch import fetch, hub_rows, keep
-from eurolm.tasks.items import items
+from eurolm.tasks.items import items, items_sha256
 from eurolm.tasks.load import FETCHED, fetched_names, load_task, with_items
 from eurolm.tasks.prompts import prompts
 
@@ -137,6 +137,8 @@ def test_without_network_a_task_says_where_to_fetch_it(tmp_path: Path, monkeypat
     task = load_task("belebele-lv")
     with pytest.raises(InputError, match=r"does not exist\. On a machine with network: eurolm tasks fetch belebele-lv"):
         items(task)
+    with pytest.raises(InputError, match=r"does not exist\. On a machine with network"):
+        items_sha256(task)
     with pytest.raises(InputError, match=r"does not exist\. On a machine with network"):
         items(with_items(load_task("copa-lv"), "full"))
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)

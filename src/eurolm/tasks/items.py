@@ -74,7 +74,7 @@ def items(task: Task) -> list[Item]:
             lines.setdefault(item.id, number)
             found[item.id] = _gathered(found[item.id], item) if item.id in found else item
     except FileNotFoundError:
-        raise InputError(f"{path}, the items of task {task.name}, does not exist.{_how_to_fetch(task)}") from None
+        raise _missing(task) from None
     except (zstandard.ZstdError, UnicodeDecodeError) as error:
         raise InputError(f"{path}, the items of task {task.name}, is damaged: {error}. Fetch it again.") from None
     if not found:
@@ -83,18 +83,22 @@ def items(task: Task) -> list[Item]:
     return list(found.values())
 
 
-def _how_to_fetch(task: Task) -> str:
-    if task.items_path != task.fetched_path:
-        return ""
-    return (
-        f" On a machine with network: eurolm tasks fetch {task.name}; where that is another machine, copy the file and "
-        f"set {FETCHED} to its directory. Nothing is downloaded during an evaluation."
-    )
-
-
 def items_sha256(task: Task) -> str:
-    """Hash of the item file as it is stored."""
-    return sha256_file(task.items_path)
+    """Hash of the item file as it is stored. Raises InputError where it is missing."""
+    try:
+        return sha256_file(task.items_path)
+    except FileNotFoundError:
+        raise _missing(task) from None
+
+
+def _missing(task: Task) -> InputError:
+    said = f"{task.items_path}, the items of task {task.name}, does not exist."
+    if task.items_path != task.fetched_path:
+        return InputError(said)
+    return InputError(
+        f"{said} On a machine with network: eurolm tasks fetch {task.name}; where that is another machine, copy the "
+        f"file and set {FETCHED} to its directory. Nothing is downloaded during an evaluation."
+    )
 
 
 def _lines(task: Task) -> Iterator[tuple[int, str]]:
