@@ -199,6 +199,27 @@ def test_the_login_node_needs_neither_torch_nor_five_seconds(config: Path) -> No
     assert value["layout"]["zero_stage"] in (1, 2, 3)
 
 
+def test_a_chain_longer_than_the_queue_is_noted(config: Path) -> None:
+    plan = planned(config, "cluster.time_limit_hours=0.25", "cluster.nodes=1")
+    assert plan.jobs > 210
+    assert any("takes 210 at a time" in note for note in plan.notes)
+
+
+def test_a_model_to_continue_is_counted_from_its_config_and_tokenizer(config: Path, tmp_path: Path) -> None:
+    model, tokenizer = tmp_path / "model", tmp_path / "tok"
+    model.mkdir()
+    tokenizer.mkdir()
+    sizes = {"hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22, "num_attention_heads": 32}
+    value = {"model_type": "llama", "vocab_size": 32_000, "num_key_value_heads": 4, **sizes}
+    (model / "config.json").write_text(json.dumps(value))
+    (tokenizer / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"a": 31_999}}, "added_tokens": []}))
+    plan = planned(config, f"model.use={model}", f"tokenizer.use={tokenizer}")
+    assert plan.parameters == 1_100_048_384, "TinyLlama's published size"
+    (tokenizer / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"a": 39_999}}, "added_tokens": []}))
+    longer = planned(config, f"model.use={model}", f"tokenizer.use={tokenizer}")
+    assert longer.parameters - plan.parameters == 2 * 2048 * (40_064 - 32_000)
+
+
 def test_this_machine_has_no_queue_and_no_speed(config: Path) -> None:
     plan = planned(config, "train.ranks=2", cluster="local")
     assert (plan.ranks, plan.hours, plan.units, plan.scaling) == (2, None, None, ())

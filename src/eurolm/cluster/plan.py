@@ -176,8 +176,16 @@ class _Maker:
             market_kg=cost.carbon(kwh, power.market_kg_per_kwh),
             location_kg=cost.carbon(kwh, power.location_kg_per_kwh),
             storage=storage.storage_needs(self.profile, self.config, need, spent.hours),
-            notes=(*plan.notes, *_rehearsed(run)),
+            notes=(*plan.notes, *_rehearsed(run), *self.too_many(nodes, spent.jobs)),
         )  # fmt: skip
+
+    def too_many(self, nodes: int, jobs: int) -> tuple[str, ...]:
+        """A note where the chain has more jobs than a user may have queued."""
+        found = training_queue(self.config, self.profile, nodes)
+        most = None if found is None else found[1].max_jobs
+        if found is None or most is None or jobs <= most:
+            return ()
+        return (f"{jobs} jobs, of which {found[1].partition} takes {most} at a time: launch again when they are done",)
 
     def unpriced(self, nodes: int, placed: Placed, need: storage.Sizes) -> Plan:
         """Everything that does not depend on the speed."""

@@ -45,12 +45,12 @@ def _rows(plan: Plan) -> str:
 
 def _memory(memory: MemoryRecord) -> Iterator[str]:
     parts = [
-        f"{field.name} {getattr(memory, field.name) / 1e9:,.1f}"
+        f"{field.name} {_bytes(getattr(memory, field.name))}"
         for field in fields(memory)
         if field.name != "device" and getattr(memory, field.name)
     ]
-    device = f" of {memory.device / 1e9:,.1f}" if memory.device else ""
-    yield f"memory      {memory.total / 1e9:,.1f}{device} GB on the fullest device: {', '.join(parts)}"
+    device = f" of {_bytes(memory.device)}" if memory.device else ""
+    yield f"memory      {_bytes(memory.total)}{device} on the fullest device: {', '.join(parts)}"
 
 
 def _speed(plan: Plan) -> Iterator[str]:

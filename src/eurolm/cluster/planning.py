@@ -9,6 +9,7 @@ from eurolm.cluster.launch import profile_place
 from eurolm.cluster.plan import make_plan
 from eurolm.cluster.plan_record import Plan, read_rehearsal, write_plan
 from eurolm.cluster.profile import load_profile
+from eurolm.cluster.submit import share_with_group
 from eurolm.config.load import load_config
 
 
@@ -26,6 +27,7 @@ def plan_run(config_file: Path, overrides: tuple[str, ...], cluster: str | None,
     if rehearsal is not None and rehearsal.cluster != profile.name:
         rehearsal = None
     made = make_plan(loaded, profile, run_dir, rehearsal=rehearsal)
+    share_with_group(loaded.config.run.umask)
     make_writable(run_dir)
     write_plan(run_dir, made)
     return made
