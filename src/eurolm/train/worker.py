@@ -15,11 +15,11 @@ from eurolm.corpus.forget import Forgotten
 from eurolm.errors import EurolmError, StoppedError
 from eurolm.machine.host import versions
 from eurolm.mixture.mixture import Mixture
-from eurolm.model.build import build_model
 from eurolm.tokenizer.load import LoadedTokenizer, load
 from eurolm.train import store
 from eurolm.train.attention import checkpoint_activations, choose_attention
 from eurolm.train.backend import start_backend
+from eurolm.train.before import Original, heldout_texts
 from eurolm.train.compilation import compile_layers
 from eurolm.train.copier import Copier
 from eurolm.train.engine import Engine, start_engine
@@ -37,6 +37,7 @@ from eurolm.train.stopping import StopRequest
 from eurolm.train.tensors import load_tensors
 from eurolm.train.validate import load_validation
 from eurolm.train.verdict import DONE, Verdict, verdict_of, write_verdict
+from eurolm.train.weights import model_to_train
 
 
 def run_rank(spec: RankSpec, copier: Copier | None, rank: int) -> int:
@@ -80,19 +81,20 @@ def _run(spec: RankSpec, copier: Copier | None, rank: int) -> Verdict:
 
 
 def _start(spec: RankSpec, tokenizer: LoadedTokenizer, device: torch.device) -> Engine:
-    """Model and engine with the initial weights."""
-    model: Any = build_model(spec.model, tokenizer.vocab_size, tokenizer.eod_id)
+    """Model and engine; with the initial weights, or without any where a checkpoint brings them."""
     longest = max(phase.row_tokens for phase in spec.mixture.phases)
     kernel, warning = choose_attention(spec.train, device, longest)
-    model.set_attn_implementation(kernel)
     if warning and dist.get_rank() == 0:
         warnings.warn(warning, stacklevel=1)
-    checkpoint_activations(model, spec.train.activation_checkpointing)
-    if spec.train.compile:
-        compile_layers(model)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    rows = spec.train.micro_batch_rows or spec.mixture.phases[0].batch_rows // spec.ranks
-    return start_engine(model, spec.train, engine_settings(spec.train, parameters, rows), spec.ranks)
+    with model_to_train(spec, tokenizer, device) as model:
+        model.set_attn_implementation(kernel)
+        model.train()
+        checkpoint_activations(model, spec.train.activation_checkpointing)
+        if spec.train.compile:
+            compile_layers(model)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        rows = spec.train.micro_batch_rows or spec.mixture.phases[0].batch_rows // spec.ranks
+        return start_engine(model, spec.train, engine_settings(spec.train, parameters, rows), spec.ranks)
 
 
 def resume(spec: RankSpec, engine: Engine, mixture: Mixture, phases: PhaseChanges, probe: Any) -> TrainState:
@@ -117,7 +119,12 @@ def _observers(
     window = spec.mixture.phases[-1].row_tokens
     forgotten = Forgotten.load(spec.forget)
     validation = load_validation(spec.corpus, forgotten, tokenizer, window, train.validate_max_bytes, rank, spec.ranks)
+    original: list[Observer] = []
+    if spec.model.use is not None:
+        texts = heldout_texts(spec.corpus, forgotten, train.validate_max_bytes)
+        original = [Original(spec.run_dir, spec.model.use, texts, window, engine.device)]
     return [
+        *original,
         Metrics(spec.run_dir, train.log_every_steps, steps, train.max_skipped_steps),
         Validator(spec.run_dir, engine, validation, train.validate_every_steps, steps),
         Sampler(spec.run_dir, engine, tokenizer, train, steps),
