@@ -52,7 +52,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("parity") / "corpus")
+    return write_corpus(tmp_path_factory.mktemp("parity") / "corpus", 200_000)
 
 
 def learn(model: Any, ids: np.ndarray, steps: int) -> None:
@@ -172,7 +172,10 @@ def test_the_same_text_is_written(subject: Subject, questions: list[Question], t
         subject.model, subject.tokenizer, [prompt.context for prompt in question.prompts], stops,
         question.prompts[0].max_new_tokens, opens=subject.opening,
     )  # fmt: skip
-    assert [entry.text for entry in found] == [answer.text for answer in answers]
+    # eurolm leaves out a character whose last bytes did not come; the harness shows what stands for it.
+    assert [entry.text for entry in found] == [
+        str(answer.text).rstrip("\N{REPLACEMENT CHARACTER}") for answer in answers
+    ]
     assert any(answer.text for answer in answers)
 
 

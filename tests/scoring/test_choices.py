@@ -120,7 +120,7 @@ def test_models_of_other_families(tokenizer: LoadedTokenizer, kernel: str, monke
         transformers.Olmo2Config(**sizes),
         transformers.BloomConfig(vocab_size=1024, hidden_size=32, n_layer=2, n_head=2),
     ]
-    for config in configs:
+    for config in configs if kernel == "sdpa" else configs[2:4]:
         config.pad_token_id = None
         with torch.random.fork_rng():
             torch.manual_seed(1)
