@@ -10,8 +10,6 @@ from tests.conftest import fill
 from tests.slurm.rig.cluster import Cluster
 from tests.slurm.running import HERE, desk
 
-from eurolm.cluster.launch import prepare
-
 SETTINGS = ("cluster.account=project_465000000", f"cluster.name={HERE / 'dask-nodes.yaml'}", "cluster.corpus_nodes=2")
 # A lost node is noticed when TCP gives it up, after 30 s unless told otherwise.
 SOON = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "6s"}
@@ -23,10 +21,7 @@ def test_a_node_lost_in_the_corpus_job_changes_nothing(lumi: Cluster, tmp_path: 
     with desk(lumi, tmp_path / "desk") as here:
         workspace = fill(here.path, documents_per_language=600, files=8)
         run_dir = here.run_dir("small")
-        for folder in ("slurm", "logs/slurm"):
-            (run_dir / folder).mkdir(parents=True)
-        for name, text in prepare(here.path / "small.yaml", SETTINGS, None, here.path).scripts.items():
-            (run_dir / "slurm" / name).write_text(text)
+        here.eurolm("launch", "small.yaml", *SETTINGS, "--dry-run")
         job = lumi.run("sbatch", "--parsable", "slurm/corpus.sbatch", cwd=run_dir, environment=SOON).stdout.strip()
         lumi.wait_for(lambda: "measure: shards done" in here.log(job), 120, "end of the first pass")
         head, second = lumi.run("scontrol", "show", "hostnames", lumi.jobs()[job]["NodeList"]).stdout.split()

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.conftest import fill
 from tests.slurm.rig.cluster import Cluster
 from tests.slurm.running import HERE, desk
 
 from eurolm.cluster.excluded import excluded_nodes
-from eurolm.cluster.launch import prepare
 
 
 def test_a_sick_node_is_excluded_and_the_job_starts_again_without_it(lumi: Cluster, tmp_path: Path) -> None:
     with desk(lumi, tmp_path / "desk") as here:
-        config = here.path / "flight.yaml"
-        config.write_text("name: flight\n")
+        fill(here.path, documents_per_language=8)
         settings = ("cluster.account=project_465000000", f"cluster.name={HERE / 'lumi-shaped.yaml'}", "cluster.nodes=2")
-        scripts = prepare(config, settings, None, here.path).scripts
-        run_dir = here.run_dir("flight")
-        for folder in ("slurm", "logs/slurm"):
-            (run_dir / folder).mkdir(parents=True)
-        for name, text in scripts.items():
-            (run_dir / "slurm" / name).write_text(text)
+        here.eurolm("launch", "small.yaml", *settings, "--dry-run")
+        run_dir = here.run_dir("small")
         first = lumi.nodes[0]
         injury = {"PYTHONPATH": str(HERE / "injuries" / "wrong_product"), "SICK_NODE": first}
         job = lumi.run("sbatch", "--parsable", "slurm/preflight.sbatch", cwd=run_dir, environment=injury).stdout.strip()

@@ -20,11 +20,13 @@ ENDINGS = (".jsonl", ".jsonl.zst", ".jsonl.gz", ".parquet", ".txt", ".txt.zst", 
 @click.argument("name")
 @click.option("--text", required=True, type=click.Path(path_type=Path), help="Directory with your text files.")
 @click.option("--languages", required=True, help="Languages to keep, for example lv,et.")
-@click.option("--cluster", default="local", type=click.Choice(["local"]), show_default=True, help="Machine.")
+@click.option("--cluster", default="local", metavar="NAME", show_default=True, help="Machine, as in `cluster show`.")
 @common
 def init(name: str, text: Path, languages: str, cluster: str, reporter: Reporter) -> None:
     """Write NAME.yaml for your text: one source per file or per directory of the same language."""
-    target = Path(f"{name}.yaml")
+    from eurolm.cluster.profile import load_profile
+
+    target, machine = Path(f"{name}.yaml"), load_profile(cluster)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}", name):
         raise ConfigError(f"{name!r} cannot name a run: use letters, digits, '_', '.' and '-'.")
     if target.exists():
@@ -36,7 +38,8 @@ def init(name: str, text: Path, languages: str, cluster: str, reporter: Reporter
         raise ConfigError(f"--languages {languages}: no rules for {', '.join(unknown) or 'none'}; shipped: {known}.")
     sources = find_sources(text, wanted)
     write_text(target, _config_text(name, wanted, sources, cluster))
-    reporter.say(f"{target} written with {len(sources)} sources. Look it over, then: eurolm run {target}")
+    verb = "plan" if machine.slurm.present else "run"
+    reporter.say(f"{target} written with {len(sources)} sources. Look it over, then: eurolm {verb} {target}")
 
 
 def find_sources(text: Path, languages: list[str]) -> list[tuple[str, str, str | None]]:
@@ -74,7 +77,8 @@ def _config_text(name: str, languages: list[str], sources: list[tuple[str, str, 
         if language:
             lines.append(f"      language: {language}")
         lines.append("      license: null  # state it: it travels with every document")
-    return "\n".join([*lines, "cluster:", f"  name: {cluster}", ""])
+    billed = [] if cluster == "local" else ["  account: null  # state it: the project that is billed"]
+    return "\n".join([*lines, "cluster:", f"  name: {cluster}", *billed, ""])
 
 
 def _quoted(text: str) -> str:

@@ -16,6 +16,7 @@ from eurolm.artifacts.atomic import write_json, write_text
 from eurolm.artifacts.ledger import record
 from eurolm.artifacts.paths import make_writable
 from eurolm.cluster.excluded import exclude, excluded_nodes
+from eurolm.cluster.plan_record import read_plan
 from eurolm.cluster.preflight_judge import Finding, judge
 from eurolm.cluster.preflight_record import LIMITS_S, HostReport, Spec, read_report, write_report
 from eurolm.cluster.preflight_summary import summary
@@ -94,7 +95,8 @@ def preflight(
     write_report(place, supervise(spec, place, limits, command))
     if job.node == 0:
         reports = _gather(place, len(job.hosts), until=started + sum(limits.values()) + GRACE_S)
-        found = judge(reports, job.hosts, profile)
+        plan = read_plan(run_dir)
+        found = judge(reports, job.hosts, profile, plan.checkpoint_bytes if plan else 0)
         _conclude(config, run_dir, place, job, found)
         for line in summary(reports, job.hosts, found, time.monotonic() - started, profile):
             reporter.say(line)

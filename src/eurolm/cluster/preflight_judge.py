@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eurolm.cluster.preflight_record import MARKS, HostReport, RankReport
@@ -43,8 +43,11 @@ class Finding:
 Ranks = list[tuple[HostReport, RankReport]]
 
 
-def judge(reports: Sequence[HostReport | None], names: Sequence[str], profile: ClusterProfile) -> list[Finding]:
-    """Findings over all hosts, gravest first. `reports[n]` is null where node n never reported; `names[n]` names it."""
+def judge(
+    reports: Sequence[HostReport | None], names: Sequence[str], profile: ClusterProfile, checkpoint_bytes: int = 0
+) -> list[Finding]:
+    """Findings over all hosts, gravest first. `reports[n]` is null where node n never reported; `names[n]` names it.
+    `checkpoint_bytes`: planned size of a checkpoint, 0 where there is no plan."""
     found = [
         Finding("report", f"{name} did not report within the limits", "The node is dead or cut off.", name, True)
         for name, report in zip(names, reports, strict=True)
@@ -57,7 +60,7 @@ def judge(reports: Sequence[HostReport | None], names: Sequence[str], profile: C
         lambda: _canaries(ranks),
         lambda: _sums(ranks),
         lambda: _clocks(ranks),
-        lambda: _storage(hosts),
+        lambda: _storage(hosts, checkpoint_bytes),
         lambda: _software(hosts, profile),
         lambda: _network(hosts, ranks, profile),
     ]
@@ -71,7 +74,7 @@ def _spare_the_majority(found: list[Finding], hosts: int) -> list[Finding]:
     """Exclude nobody when more than half of several nodes would go: then it is not the nodes."""
     if 2 * len({finding.host for finding in found if finding.exclude}) <= max(hosts, 2):
         return found
-    return [Finding(**{**vars(finding), "exclude": False}) for finding in found]
+    return [replace(finding, exclude=False) for finding in found]
 
 
 def _stuck(ranks: Ranks) -> list[Finding]:
@@ -191,18 +194,19 @@ def _clocks(ranks: Ranks) -> list[Finding]:
     ]
 
 
-def _storage(hosts: list[HostReport]) -> list[Finding]:
-    return [
-        Finding(
-            "storage",
-            f"{host.host}: {error}",
-            "Free space or quota, or set run.workspace to another area.",
-            host.host,
-            True,
-        )
-        for host in hosts
-        if (error := host.facts.get("storage", {}).get("error"))
-    ]
+def _storage(hosts: list[HostReport], checkpoint_bytes: int) -> list[Finding]:
+    found = []
+    remedy = "Free space or quota, or set run.workspace to another area."
+    areas = [(host, host.facts["storage"]) for host in hosts if host.facts]
+    for host, area in areas:
+        if area["error"]:
+            found.append(Finding("storage", f"{host.host}: {area['error']}", remedy, host.host, True))
+    free = [area["free_bytes"] for _, area in areas if not area["error"]]
+    # The older checkpoint stays until the newer one is whole.
+    if free and min(free) < 2 * checkpoint_bytes:
+        told = f"{min(free) / 1e9:,.1f} GB are free where two checkpoints take {2 * checkpoint_bytes / 1e9:,.1f} GB"
+        found.append(Finding("storage", told, remedy))
+    return found
 
 
 def _software(hosts: list[HostReport], profile: ClusterProfile) -> list[Finding]:

@@ -178,6 +178,8 @@ class Access(Facts):
     """Whether one may ssh to a node of one's job."""
     transfer: str | None
     """How data gets in from outside."""
+    transfer_host: str | None
+    """Host that rsync or scp copies to."""
 
 
 class Slurm(Facts):

@@ -179,6 +179,20 @@ def pack_shard(job: PackJob) -> PackCounts:
     return counts
 
 
+def kept_indexes(mixture: MixtureConfig, tokens: Path, kept_in: Path) -> list[Path]:
+    """Files of `kept_in` from which `build_packs` takes the indexes of these shards: carried along with the shards,
+    they save another machine the work."""
+    record = read_description(tokens)
+    found: list[Path] = []
+    for row_tokens in sorted({phase.row_tokens for phase in mixture.phases}):
+        for name in (shard.stem for source in record.sources.values() for shard in source.shards):
+            stem = record.shards_in(tokens) / name
+            job = PackJob(stem, kept_in, name, row_tokens, mixture.packing, mixture.seed)
+            with ShardReader(stem) as shard:
+                found += kept_in.glob(f"{_fingerprint(job, shard)}.*")
+    return found
+
+
 def _fingerprint(job: PackJob, shard: ShardReader) -> str:
     """Everything that determines the index: lengths of the documents, their order, how they are packed."""
     lengths = hashlib.sha256(shard.lengths.astype("<i8").tobytes()).hexdigest()

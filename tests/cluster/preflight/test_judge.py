@@ -97,6 +97,13 @@ def test_a_device_within_the_limits_is_not_slow() -> None:
     assert judge(mixed, NAMES, LUMI) == []
 
 
+def test_room_for_two_checkpoints_is_asked_for() -> None:
+    assert judge(hosts(), NAMES, LUMI, checkpoint_bytes=5 * 10**12) == []
+    (finding,) = judge(hosts(), NAMES, LUMI, checkpoint_bytes=6 * 10**12)
+    assert finding.message == "10,000.0 GB are free where two checkpoints take 12,000.0 GB"
+    assert (finding.host, finding.exclude, finding.fatal) == (None, False, True)
+
+
 def test_a_host_that_never_reports_is_excluded() -> None:
     reports = hosts()
     reports[2] = None
