@@ -78,7 +78,8 @@ def score_queries(
     logits hold inf or NaN the log-probability is NaN.
     """
     places, owner = np.unique(queries.flat, return_inverse=True)
-    head, change = output_head(model), logit_change(model.config)
+    head: Any = output_head(model)
+    change = logit_change(model.config)
     size = _positions_per_chunk(head.weight)
     logprobs, greedy = np.zeros(len(owner), np.float32), np.zeros(len(owner), bool)
     with evaluating(model):
