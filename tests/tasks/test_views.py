@@ -29,6 +29,20 @@ def test_a_pair_is_seen_from_both_sides() -> None:
     assert views(task, item) == (item.good, item.bad)
 
 
+def test_what_is_seen_follows_the_kind() -> None:
+    seen = {name: views(task, found[0]) for name in task_names() for task, found in [carried(name)]}
+    english, latvian = seen["tatoeba-en-lv"][1:]
+    assert seen["tatoeba-en-lv"][0] == f"{english}\n{latvian}" and seen["tatoeba-lv-en"][1:] == (latvian, english)
+    assert seen["flores-lv"] == (seen["flores-en-lv"][2],)
+    assert seen["inflection-et"] == ("olete haaranud",)
+    assert seen["fullstack-ner-lv"][0].startswith("50. 1995. gadā grupa zinātnieku izteica")
+    assert seen["copa-lv"][1:] == (
+        "Ceļinieki sasniedza robežu.\nRobežsargs pārbaudīja viņu pases.",
+        "Ceļinieki sasniedza robežu.\nRobežsargs viņus apsūdzēja kontrabandas pārvadāšanā.",
+    )
+    assert not any("\nA. " in view or "Jautājums" in view for view in seen["mmlu-lv"])
+
+
 @pytest.mark.parametrize(
     ("record", "expected"),
     [
