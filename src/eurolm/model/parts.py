@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-Part = Literal["embeddings", "head", "body"]
+from eurolm.config.train import Part
 
 
 def part_of(model: Any, name: str) -> Part:
