@@ -19,6 +19,7 @@ import torch
 
 from eurolm.errors import MachineError
 from eurolm.scoring.ranks import ALONE, Ranks
+from eurolm.train.lifeline import PARENT, die_with_parent
 from eurolm.train.processes import free_port
 
 PATIENCE = timedelta(hours=12)
@@ -42,6 +43,8 @@ def join_ranks() -> Ranks:
     """
     if not is_rank():
         return ALONE
+    if os.environ.get(PARENT) == str(os.getppid()):
+        die_with_parent()
     from accelerate import PartialState
     from accelerate.utils import gather_object
 
@@ -75,6 +78,7 @@ def start_ranks(command: Sequence[str], count: int, tick: Callable[[], None] = l
                 "LOCAL_WORLD_SIZE": str(count),
                 "MASTER_ADDR": "127.0.0.1",
                 "MASTER_PORT": port,
+                PARENT: str(os.getpid()),
                 "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
             },
         )
