@@ -96,7 +96,7 @@ def rehearsed(config_file: Path, overrides: tuple[str, ...], reporter: Reporter)
 
     config = load_config(config_file, overrides).config
     profile = load_profile(profile_place(config.cluster.name, config_file))
-    for line in shown(record_rehearsal(config.run.workspace.resolve() / "runs" / config.name, profile.name)):
+    for line in shown(record_rehearsal(config.run.workspace.resolve() / "runs" / config.name, profile)):
         reporter.say(line)
 
 

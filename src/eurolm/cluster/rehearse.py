@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eurolm.artifacts.atomic import read_json
 from eurolm.cluster.chain import PlannedJob, chain
 from eurolm.cluster.jobs import CORPUS, ENCODE, JobKind, queue_of
 from eurolm.cluster.launch import Prepared, order_of
 from eurolm.cluster.plan_record import SCHEMA, Plan, Rehearsal, RehearsalRun, layout_key, read_plan, write_rehearsal
+from eurolm.cluster.profile import ClusterProfile
 from eurolm.cluster.render import Order, render, render_all
 from eurolm.config.model import Config
 from eurolm.errors import InputError, MachineError
@@ -71,7 +71,7 @@ def rehearsal_name(name: str, nodes: int) -> str:
     return f"{name[:60]}-rehearsal-{nodes}"
 
 
-def record_rehearsal(run_dir: Path, cluster: str) -> Rehearsal:
+def record_rehearsal(run_dir: Path, profile: ClusterProfile) -> Rehearsal:
     """Read what the rehearsal's runs left, write `rehearsal.json`, remove them. Raises InputError where none ended."""
     plan = read_plan(run_dir)
     if plan is None:
@@ -81,14 +81,14 @@ def record_rehearsal(run_dir: Path, cluster: str) -> Rehearsal:
         place = run_dir.parent / rehearsal_name(run_dir.name, nodes)
         # The start's length is written when the run has ended well.
         if (place / START_FILE).is_file():
-            found[place] = measure(place, nodes)
+            found[place] = measure(place, nodes, nodes * profile.devices.per_node)
     if not found:
         raise MachineError(f"no run of the rehearsal ended well: eurolm doctor {run_dir.name}.")
     times = [times for _, times in found.values()]
     rehearsal = Rehearsal(
         schema=SCHEMA,
         run=run_dir.name,
-        cluster=cluster,
+        cluster=profile.name,
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         layout=layout_key(plan.layout),
         runs=tuple(run for run, _ in found.values()),
@@ -102,12 +102,11 @@ def record_rehearsal(run_dir: Path, cluster: str) -> Rehearsal:
     return rehearsal
 
 
-def measure(place: Path, nodes: int) -> tuple[RehearsalRun, dict[str, float | None]]:
+def measure(place: Path, nodes: int, ranks: int) -> tuple[RehearsalRun, dict[str, float | None]]:
     """Speed of a finished rehearsal run, median of its steps after the first few; its times of save and start."""
     lines = [json.loads(line) for line in (place / "metrics.jsonl").read_text().splitlines()]
     steps: list[dict[str, Any]] = [line for line in lines if line["event"] == "step"]
     timed = steps[WARM_UP_STEPS:] or steps
-    ranks = int(read_json(next(place.glob("logs/*/spec.json")))["ranks"])
     peaks = [line["peak_memory_bytes"] for line in steps if line.get("peak_memory_bytes")]
     run = RehearsalRun(
         nodes=nodes,
