@@ -84,11 +84,12 @@ def execute(loaded: LoadedConfig, selection: Selection, accepted: tuple[str, ...
 
 def check_early(config: Config) -> None:
     """What can be known before the first stage costs anything. Raises ConfigError."""
+    from eurolm.evaluate.suites import checkpoint_tasks, chosen
     from eurolm.model.size import check_shape
     from eurolm.tasks.load import load_task
     from eurolm.train.batching import check_batches
 
-    for name in config.evaluate.tasks:
+    for name in [*chosen(config.evaluate), *checkpoint_tasks(config.evaluate)]:
         load_task(name)
     if config.model.use is None:
         check_shape(config.model)
@@ -188,9 +189,10 @@ def conclude_training(loaded: LoadedConfig, spec: Path, reporter: Reporter) -> N
 def evaluate(run: Run, may_build: bool) -> Artifact:
     """Score the trained model."""
     from eurolm.evaluate.results import RECIPE
+    from eurolm.evaluate.suites import identity
 
     upstream = run.contents("corpus", "tokenizer", "train")
-    fields = run.config.evaluate.output_fields()
+    fields = run.config.evaluate.output_fields() | {"asked": identity(run.config.evaluate)}
     if run.config.corpus.forget:
         from eurolm.corpus.forget import Forgotten
 
@@ -200,9 +202,12 @@ def evaluate(run: Run, may_build: bool) -> Artifact:
     if events(run.directory, "evaluated", fingerprint=fingerprint) and (place / "results.json").is_file():
         return _kept(run, "evaluate", Artifact(place, fingerprint))
     _require(run, "evaluate", may_build)
+    from eurolm.evaluate.checkpoints import evaluate_checkpoints
     from eurolm.evaluate.stage import run_evaluation
+    from eurolm.train.exports import export_step
 
     with lease(run.directory / "evaluate.lease"):
+        evaluate_checkpoints(run.config, run.directory, run.path("corpus"), export_step, run.reporter)
         run_evaluation(run.config, run.artifacts["train"].path, run.path("corpus"), run.directory, run.reporter)
     record(run.directory, "evaluated", fingerprint=fingerprint)
     return _kept(run, "evaluate", Artifact(place, fingerprint))

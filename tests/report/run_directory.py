@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from tests.conftest import SMALL_RUN, sample_documents
@@ -62,6 +63,10 @@ def make_run(place: Path) -> tuple[Path, Config]:
         _seal(run_dir, stage)
     _log(run_dir)
     write_results(_made(run_dir / "evaluation"), _results())
+    for step, value in ((20, 0.5123), (40, 0.5456)):
+        place = _made(run_dir / "evaluation" / f"step-{step:08d}")
+        write_results(place, replace(_results(), step=step, tasks={"scala-lv": _pairs(value)}))
+        (place / "checkpoint.json").write_text(json.dumps({"content": "x", "asked": "y", "samples": step * ROWS}))
     (run_dir / "config.yaml").write_text(resolved_yaml(config))
     record(run_dir, "stage", stage="corpus", seconds=12.5)
     record(run_dir, "training", fingerprint="0123456789abcdef", output={}, upstream={})
@@ -129,8 +134,8 @@ def _results() -> Results:
     }  # fmt: skip
     settings = Settings(
         window_tokens=64, stride_tokens=32, bos_policy="EOD first", opening="nothing", heldout_max_bytes=8000,
-        limit=None, chat=False, seed=1, dtype="float32", device="cpu", device_name="cpu", attention="sdpa",
-        batch_tokens=512, threads=1, ranks=1, versions={"torch": "2.13.0"},
+        limit=None, chat=False, backend="eurolm", seed=1, dtype="float32", device="cpu", device_name="cpu",
+        attention="sdpa", batch_tokens=512, threads=1, ranks=1, versions={"torch": "2.13.0"},
     )  # fmt: skip
     return Results(
         schema=SCHEMA, suite=None, model_sha256="ab" * 32, tokenizer_sha256="cd" * 32, parameters=123_456, step=None,
@@ -140,7 +145,7 @@ def _results() -> Results:
     )  # fmt: skip
 
 
-def _pairs() -> TaskScore:
+def _pairs(value: float = 0.5678) -> TaskScore:
     def figure(value: float, items: int) -> Figure:
         return Figure(value, value - 0.05, value + 0.05, items, clusters=77, effective_items=items / 1.2)
 
@@ -149,7 +154,7 @@ def _pairs() -> TaskScore:
     return TaskScore(
         language="lv", kind="minimal_pairs", headline="accuracy_equal_bytes",
         scores={
-            "accuracy_equal_bytes": Score(figure(0.5678, 358), "higher", equal, "fewest_tokens", False),
+            "accuracy_equal_bytes": Score(figure(value, 358), "higher", equal, "fewest_tokens", False),
             "accuracy": Score(figure(0.6543, 2048), "higher", every, "longest", False),
             "accuracy_per_byte": Score(figure(0.6012, 2048), "higher", every, "longest", False),
         },

@@ -64,7 +64,7 @@ def test_hostile_text_is_shown_and_not_obeyed(run_dir: Path) -> None:
 def test_every_colour_is_the_page_s_own(run_dir: Path) -> None:
     source = (run_dir / "report" / "index.html").read_text()
     drawings = re.findall(r"<svg.*?</svg>", source, flags=re.DOTALL)
-    assert len(drawings) == 7  # funnel, drops, lengths, loss, validation, small, tasks
+    assert len(drawings) == 8  # funnel, drops, lengths, loss, validation, small, tasks, curves
     for drawing in drawings:
         assert not re.search(r"#[0-9a-f]{6}\b|font-family", drawing)
         assert 'role="img"' in drawing and re.search(r'aria-label="[^"]+"', drawing)

@@ -23,8 +23,9 @@ class EvaluateConfig(Section):
     """Wordings of `tasks` that are scored: the reported one, or all, so that their spread is known."""
     limit: Output[int | None] = Field(default=None, ge=1)
     """Items per task, chosen by hash; null for all."""
-    checkpoint_suite: Output[str | None] = None
-    """Suite that every checkpoint kept for good is scored on, for the curves of the report; null for none."""
+    checkpoint_suite: Output[str | None] = "baltic-fast"
+    """Suite that every checkpoint kept for good (train.permanent_every_tokens) is scored on, for the curves of the
+    report; null for none."""
     hits: Output[list[Path]] = []
     """`hits.parquet` files of `eurolm corpus recheck`, beside the corpus's own; scores come with and without them."""
     context_tokens: Output[int | None] = Field(default=None, ge=16)

@@ -28,6 +28,20 @@ LONGEST_TRIED = 4096
 
 
 @dataclass(frozen=True)
+class Question:
+    """Prompts of one template of a task."""
+
+    task: Task
+    template: str
+    prompts: Sequence[Prompt]
+
+    @property
+    def name(self) -> str:
+        """Task and template, as units are called."""
+        return f"{self.task.name}-{self.template}" if self.template else self.task.name
+
+
+@dataclass(frozen=True)
 class Answer:
     """One prompt's answer. Which fields are filled follows from the prompt, as its choices and new tokens do."""
 
@@ -78,46 +92,55 @@ def prompts_sha256(prompts: Sequence[Prompt]) -> str:
     return sha256_json([[prompt.context, prompt.choices, prompt.unconditional, prompt.stop] for prompt in prompts])
 
 
-def answers(
-    subject: Subject, role: str, task: Task, template: str, prompts: list[Prompt], how: Scoring
-) -> list[Answer]:
+def answers(subject: Subject, role: str, question: Question, how: Scoring) -> list[Answer]:
     """The answers of a model to all prompts of one template, in their order; a unit.
 
     Raises NumericsError where not one of them is finite.
     """
 
     def compute() -> list[dict[str, Any]]:
-        label = f"{task.name}{f' {template}' if template else ''}, {role}"
-        with how.reporter.task(label, 100, "%") as bar:
-            found = _answer(subject, task, prompts, how, lambda share: bar.advance(100 * share))
-        return [asdict(answer) for answer in found]
+        with how.reporter.task(f"{question.name}, {role}", 100, "%") as bar:
+            found = answer(subject, question, how, lambda share: bar.advance(100 * share))
+        return [asdict(given) for given in found]
 
-    identity = {
+    stored = how.units.value(f"task-{question.name}-{role}", identity(subject, question, how, "eurolm"), compute)
+    return read_answers(question, stored)
+
+
+def identity(subject: Subject, question: Question, how: Scoring, backend: str) -> dict[str, Any]:
+    """All that the answers to a question depend on."""
+    found = {
         "model": subject.identity,
         "tokenizer": subject.tokenizer.sha256,
-        "kind": task.kind,
-        "prompts": prompts_sha256(prompts),
-        "new_tokens": task.max_new_tokens,
+        "kind": question.task.kind,
+        "prompts": prompts_sha256(question.prompts),
+        "new_tokens": question.task.max_new_tokens,
         "opening": subject.opening.said(),
         "special": how.special,
         "dtype": subject.device.dtype_name,
         "device": subject.device.name,
+        "backend": backend,
     }
-    if task.kind == "bits_per_byte":
-        identity |= {"window": how.window, "stride": how.stride, "policy": BOS_POLICY}
-    name = "-".join(["task", task.name, *([template] if template else []), role])
-    stored = how.units.value(name, identity, compute)
-    found = [Answer(**{**entry, **{key: tuple(entry[key]) for key in ("bits", "tokens", "unconditional")}})
-             for entry in stored]  # fmt: skip
-    if not any(answer.finite for answer in found):
+    if question.task.kind == "bits_per_byte":
+        found |= {"window": how.window, "stride": how.stride, "policy": BOS_POLICY}
+    return found
+
+
+def read_answers(question: Question, stored: list[dict[str, Any]]) -> list[Answer]:
+    """Answers from their JSON form. Raises NumericsError where not one is finite."""
+    lists = ("bits", "tokens", "unconditional")
+    found = [Answer(**{**entry, **{key: tuple(entry[key]) for key in lists}}) for entry in stored]
+    if not any(given.finite for given in found):
         raise NumericsError(
-            f"{task.name}: log-probabilities are not finite for any item: the model's weights or activations hold inf "
-            "or NaN. Score an earlier checkpoint, or a wider dtype."
+            f"{question.name}: log-probabilities are not finite for any item: the model's weights or activations hold "
+            "inf or NaN. Score an earlier checkpoint, or a wider dtype."
         )
     return found
 
 
-def _answer(subject: Subject, task: Task, prompts: list[Prompt], how: Scoring, advance: Advance) -> list[Answer]:
+def answer(subject: Subject, question: Question, how: Scoring, advance: Advance) -> list[Answer]:
+    """The answers to all prompts of a question, in order, without keeping them."""
+    task, prompts = question.task, question.prompts
     if task.kind == "bits_per_byte":
         return _documents(subject, prompts, how, advance)
     if task.max_new_tokens:
@@ -125,7 +148,7 @@ def _answer(subject: Subject, task: Task, prompts: list[Prompt], how: Scoring, a
     return _chosen(subject, prompts, how, advance)
 
 
-def _chosen(subject: Subject, prompts: list[Prompt], how: Scoring, advance: Advance) -> list[Answer]:
+def _chosen(subject: Subject, prompts: Sequence[Prompt], how: Scoring, advance: Advance) -> list[Answer]:
     asked = [Continuation(prompt.context, choice) for prompt in prompts for choice in prompt.choices]
     alone = [
         Continuation(prompt.unconditional, choice)
@@ -163,7 +186,7 @@ def _choice_answer(prompt: Prompt, known: dict[Continuation, Score]) -> Answer:
     )
 
 
-def _written(subject: Subject, prompts: list[Prompt], how: Scoring, advance: Advance) -> list[Answer]:
+def _written(subject: Subject, prompts: Sequence[Prompt], how: Scoring, advance: Advance) -> list[Answer]:
     from eurolm.scoring.generate import generate_until
 
     found = generate_until(
@@ -175,6 +198,7 @@ def _written(subject: Subject, prompts: list[Prompt], how: Scoring, advance: Adv
         batch_tokens=how.batch_tokens,
         opens=subject.opening,
         special=how.special,
+        workers=subject.device.workers,
         ranks=how.ranks,
         advance=advance,
     )
@@ -183,7 +207,7 @@ def _written(subject: Subject, prompts: list[Prompt], how: Scoring, advance: Adv
     ]
 
 
-def _documents(subject: Subject, prompts: list[Prompt], how: Scoring, advance: Advance) -> list[Answer]:
+def _documents(subject: Subject, prompts: Sequence[Prompt], how: Scoring, advance: Advance) -> list[Answer]:
     texts = [prompt.choices[0] for prompt in prompts]
     scores = score_documents(
         subject.model,

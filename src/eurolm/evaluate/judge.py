@@ -163,7 +163,8 @@ def _entities(task: Task, prompts: list[Prompt], given: list[Answer]) -> Judged:
         "recall": Measure("recall", "share", shares(hits, gold_count)),
     }
     records = [
-        {"predicted": [list(pair) for pair in said], "gold": [list(pair) for pair in prompt.labels]}
-        for prompt, said in zip(prompts, found, strict=True)
-    ]
+        {"predicted": [list(one) for one in said], "gold": [list(one) for one in prompt.labels],
+         "written": answer_line(answer.text)}
+        for prompt, answer, said in zip(prompts, given, found, strict=True)
+    ]  # fmt: skip
     return Judged(prompts, given, measures, "micro_f1", records, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from eurolm.artifacts.atomic import read_json
 from eurolm.config.architecture import ModelConfig
@@ -12,13 +13,15 @@ from eurolm.config.model import Config
 from eurolm.corpus.documents import languages
 from eurolm.corpus.forget import NOTHING, Forgotten
 from eurolm.errors import ConfigError, InputError
+from eurolm.evaluate.asked import Asked, asked
 from eurolm.evaluate.contamination import Hits, read_hits
-from eurolm.evaluate.suites import Choice, asked, chosen
-from eurolm.evaluate.task_score import Asked
+from eurolm.evaluate.suites import Choice, chosen
 from eurolm.evaluate.text import HeldoutText, choose_text
 from eurolm.scoring.ranks import ALONE, Ranks
 from eurolm.tasks.chat import as_chat, chat_of
 
+Backend = Literal["eurolm", "lm-eval"]
+"""Who scores the tasks: eurolm, or lm-evaluation-harness on the same prompts."""
 WINDOW_TOKENS = 2048
 """Window for bits per byte of a model without a run, where its context is not shorter."""
 
@@ -40,6 +43,7 @@ class Request:
     forgotten: Forgotten = NOTHING
     step: int | None = None
     chat: bool = False
+    backend: Backend = "eurolm"
     ranks: Ranks = field(default=ALONE, repr=False)
 
 

@@ -194,6 +194,9 @@ class Settings:
     limit: int | None
     """Items per task; null for all."""
     chat: bool
+    """Prompts were put as conversations, by the model's chat template."""
+    backend: str
+    """`eurolm` or `lm-eval`: who scored the tasks."""
     seed: int
     dtype: str
     device: str

@@ -18,8 +18,8 @@ from eurolm.artifacts.hashing import content_hash, sha256_file
 from eurolm.config.model import Config
 from eurolm.console import Reporter
 from eurolm.corpus.documents import shards
-from eurolm.evaluate.answers import Answer, Scoring, answers, batch_size
-from eurolm.evaluate.request import Material, Request, gather, of_run
+from eurolm.evaluate.answers import Answer, Question, Scoring, answers, batch_size
+from eurolm.evaluate.request import Backend, Material, Request, gather, of_run
 from eurolm.evaluate.results import SCHEMA, LanguageScore, Results, Settings, TaskScore, scores_sha256, write_results
 from eurolm.evaluate.subject import (
     Subject,
@@ -101,16 +101,36 @@ def _score(
         for entry in material.texts
         if entry.documents
     }
-    tasks = {}
-    for asked in material.tasks:
-        # The model before its first step is a baseline: it is asked in one wording, and writes nothing.
-        wordings = asked.prompts if role == "trained" else {asked.template: asked.prompts[asked.template]}
-        if role == "trained" or asked.task.kind not in WRITTEN_BY_MODEL:
-            tasks[asked.name] = {
-                name: answers(subject, role, asked.task, name, found, how) for name, found in wordings.items()
-            }
+    tasks = _answers(subject, role, request.backend, _questions(material, role), how)
     subject.release()
     return ModelScores(text, tasks), how
+
+
+def _questions(material: Material, role: str) -> list[Question]:
+    """The model before its first step is a baseline: it is asked in one wording, and writes nothing."""
+    return [
+        Question(asked.task, name, prompts)
+        for asked in material.tasks
+        if role == "trained" or asked.task.kind not in WRITTEN_BY_MODEL
+        for name, prompts in asked.prompts.items()
+        if role == "trained" or name == asked.template
+    ]
+
+
+def _answers(
+    subject: Subject, role: str, backend: Backend, questions: list[Question], how: Scoring
+) -> dict[str, dict[str, list[Answer]]]:
+    """By task and template. The harness scores finished models only; a seed is always scored by eurolm."""
+    if backend == "lm-eval" and role == "trained":
+        from eurolm.evaluate.harness import harness
+
+        found = harness(subject, questions, how)
+    else:
+        found = [answers(subject, role, question, how) for question in questions]
+    tasks: dict[str, dict[str, list[Answer]]] = {}
+    for question, given in zip(questions, found, strict=True):
+        tasks.setdefault(question.task.name, {})[question.template] = given
+    return tasks
 
 
 def _count(request: Request, material: Material, units: Units, reporter: Reporter) -> dict[str, dict[str, Any]]:
@@ -206,6 +226,7 @@ def _settings(request: Request, how: Scoring, subject: Subject) -> Settings:
         heldout_max_bytes=config.heldout_max_bytes,
         limit=config.limit,
         chat=request.chat,
+        backend=request.backend,
         seed=config.seed,
         dtype=device.dtype_name,
         device=device.device.type,

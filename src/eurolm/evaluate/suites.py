@@ -1,9 +1,11 @@
-"""Suites: named lists of tasks with their number of examples, one YAML each in `configs/evaluation/suites`."""
+"""Suites: named lists of tasks with their number of examples, one YAML each in `configs/evaluation/suites`.
+
+Loads neither torch nor numpy: a run asks here whether its evaluation is still the one it did.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,15 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from eurolm.artifacts.hashing import sha256_json
 from eurolm.config.evaluate import EvaluateConfig
 from eurolm.config.fields import Name
 from eurolm.config.shipped import shipped
 from eurolm.errors import ConfigError
-from eurolm.evaluate.task_score import Asked
-from eurolm.tasks.examples import limited
-from eurolm.tasks.items import items
-from eurolm.tasks.load import load_task
-from eurolm.tasks.prompts import prompts
+from eurolm.tasks.items import items_sha256
+from eurolm.tasks.load import load_task, with_items
 
 
 class Part(BaseModel):
@@ -37,6 +37,8 @@ class Choice(Part):
     """Items scored, chosen by hash; null for all."""
     templates: Literal["first", "all"] = "all"
     """`first` scores the reported wording only; `all` says how much a score owes to it."""
+    items: str | None = None
+    """File of items that takes the place of the carried ones; `full` for all public ones, once fetched."""
 
 
 class Suite(Part):
@@ -82,25 +84,20 @@ def chosen(config: EvaluateConfig) -> dict[str, Choice]:
     }
 
 
-def asked(choices: dict[str, Choice], seed: int) -> list[Asked]:
-    """Items and prompts of all tasks. Raises ConfigError or InputError for an unknown task or damaged items."""
-    return [_asked(name, choice, seed) for name, choice in choices.items()]
+def checkpoint_tasks(config: EvaluateConfig) -> dict[str, Choice]:
+    """The tasks that checkpoints kept for good are asked. Raises ConfigError for an unknown suite."""
+    return dict(load_suite(config.checkpoint_suite).tasks) if config.checkpoint_suite else {}
 
 
-def only(given: Sequence[str], choices: dict[str, Choice]) -> dict[str, Choice]:
-    """The tasks of a suite that are named; all where none is. Raises ConfigError for one that is not among them."""
-    missing = [name for name in given if name not in choices]
-    if missing:
-        raise ConfigError(f"--task {missing[0]}: the suite has {', '.join(choices)}.")
-    return {name: choices[name] for name in choices if not given or name in given}
-
-
-def _asked(name: str, choice: Choice, seed: int) -> Asked:
-    task = load_task(name)
-    pool = items(task)
-    found = limited(pool, choice.limit)
-    names = list(task.templates)[: 1 if choice.templates == "first" else None] or [""]
-    return Asked(task, found, choice.shots, {one: prompts(task, found, one, choice.shots, seed, pool) for one in names})
+def identity(config: EvaluateConfig) -> str:
+    """Hash of what the tasks of a config ask, checkpoints included: descriptions, items and choices. Raises ConfigError
+    for an unknown suite or task, InputError where items are missing."""
+    parts = []
+    for name, choice in [*chosen(config).items(), *checkpoint_tasks(config).items()]:
+        task = with_items(load_task(name), choice.items)
+        described = task.model_dump(mode="json", exclude={"directory", "reviewed_by"})
+        parts.append([described, choice.model_dump(), items_sha256(task)])
+    return sha256_json(parts)
 
 
 def _directory() -> Path:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from eurolm.artifacts.atomic import write_text
 from eurolm.artifacts.hashing import sha256_json
 from eurolm.evaluate.answers import Answer, prompts_sha256
+from eurolm.evaluate.asked import Asked
 from eurolm.evaluate.baselines import scores
 from eurolm.evaluate.calibration import calibration
 from eurolm.evaluate.contamination import Hits
@@ -18,30 +18,8 @@ from eurolm.evaluate.intervals import Interval, mean_interval
 from eurolm.evaluate.judge import Judged, judge
 from eurolm.evaluate.measures import figure
 from eurolm.evaluate.results import Calibration, Contamination, Counts, Figure, Macro, Spread, TaskScore
-from eurolm.tasks.items import Item, items_sha256
+from eurolm.tasks.items import items_sha256
 from eurolm.tasks.load import Task
-from eurolm.tasks.prompts import Prompt
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A task as it is put to models: which items, in which words."""
-
-    task: Task
-    items: list[Item]
-    shots: int
-    prompts: dict[str, list[Prompt]]
-    """By template, the reported one first; "" for kinds without."""
-
-    @property
-    def template(self) -> str:
-        """The reported template."""
-        return next(iter(self.prompts))
-
-    @property
-    def name(self) -> str:
-        """Name of the task."""
-        return self.task.name
 
 
 def task_score(
@@ -73,10 +51,15 @@ def task_score(
         reviewed_by=task.reviewed_by,
         items_sha256=items_sha256(task),
         scored_sha256=sha256_json([item.id for item in asked.items]),
-        prompts_sha256=sha256_json([[name, prompts_sha256(found)] for name, found in asked.prompts.items()]),
+        prompts_sha256=all_prompts_sha256(asked),
         items_file=task.items_path.name,
     )
     return score, judged
+
+
+def all_prompts_sha256(asked: Asked) -> str:
+    """Hash of everything a model is shown, all templates."""
+    return sha256_json([[name, prompts_sha256(found)] for name, found in asked.prompts.items()])
 
 
 def macro(tasks: dict[str, TaskScore]) -> dict[str, Macro]:

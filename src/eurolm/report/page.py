@@ -14,6 +14,7 @@ from eurolm.report import (
     charts,
     corpus_details,
     corpus_view,
+    curves_view,
     numbers,
     parity_view,
     provenance,
@@ -62,7 +63,7 @@ def render_page(files: RunFiles, config: Config, went: Course | None, headline: 
         corpus=_corpus(files, config),
         tokenizer=_tokenizer(files, config),
         training=_training(files, went, results),
-        evaluation=_evaluation(files, results),
+        evaluation=_evaluation(files, config, results),
         provenance=_provenance(files),
     )
 
@@ -130,7 +131,7 @@ def _training(files: RunFiles, went: Course | None, results: Results | None) -> 
     return shown
 
 
-def _evaluation(files: RunFiles, results: Results | None) -> dict[str, Any]:
+def _evaluation(files: RunFiles, config: Config, results: Results | None) -> dict[str, Any]:
     labels, references = scores_view.reference_table(results)
     return {
         "missing": files.reason(RESULTS),
@@ -139,6 +140,7 @@ def _evaluation(files: RunFiles, results: Results | None) -> dict[str, Any]:
         "references": references,
         "tasks": scores_view.task_rows(results),
         "chart": scores_view.tasks_chart(results) if results else None,
+        "curves": curves_view.curves_chart(curves_view.read_checkpoints(files.run_dir, config.mixture)),
         "columns": scores_view.baseline_columns(results),
         "contamination": scores_view.contamination_rows(results),
     }

@@ -1,0 +1,201 @@
+"""`eurolm evaluate RUN|MODEL --suite NAME`: score any model on a suite of tasks; no config needed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from eurolm.cli.generate import model_directory
+from eurolm.cli.options import common
+from eurolm.config.evaluate import EvaluateConfig
+from eurolm.console import Reporter
+from eurolm.errors import ConfigError
+
+DEFAULT_SUITE = "baltic-base"
+BACKENDS = ("eurolm", "lm-eval")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the user named: the model, the run it belongs to if any, and a name for its results."""
+
+    model: Path | None
+    """Null for a checkpoint, which is exported first."""
+    run_dir: Path | None
+    step: int | None
+    name: str
+
+
+@click.command()
+@click.argument("source", metavar="RUN|CHECKPOINT|MODEL", required=False)
+@click.option("--suite", default=DEFAULT_SUITE, show_default=True, help="A suite's name, or a YAML file of one.")
+@click.option("--task", "tasks", multiple=True, help="Only this task of the suite, or any other; may be repeated.")
+@click.option("--shots", type=click.IntRange(min=0), help="Examples before each question of a --task.")
+@click.option("--limit", type=click.IntRange(min=1), help="Items per task, chosen by hash.")
+@click.option("--step", type=click.IntRange(min=1), help="A checkpoint of RUN instead of its finished model.")
+@click.option("--checkpoints", is_flag=True, help="Every checkpoint of RUN that is kept for good, now.")
+@click.option("--chat", is_flag=True, help="Ask as a conversation, by the model's chat template.")
+@click.option("--backend", type=click.Choice(BACKENDS), default="eurolm", show_default=True, help="Who scores.")
+@click.option("--replay", metavar="SHARE", help="Score that share of finished items again and report drift: 2%.")
+@click.option("--hits", multiple=True, type=click.Path(exists=True, path_type=Path), help="More contamination hits.")
+@click.option("--ranks", type=click.IntRange(min=1), help="Processes on this host; one per accelerator without it.")
+@click.option("--out", type=click.Path(path_type=Path), help="Directory of the results.")
+@click.option("--workspace", default=".", type=click.Path(path_type=Path), help="Directory that holds runs/.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of results.json and stop.")
+@common
+def evaluate(
+    source: str | None, workspace: Path, out: Path | None, schema: bool, reporter: Reporter, **given: Any
+) -> None:
+    """Score a RUN's model, a CHECKPOINT or any Hugging Face MODEL directory on a suite, offline.
+
+    Finished tasks are kept: the same command goes on where it was stopped. Writes results.json, items-*.jsonl and
+    manifest.json.
+    """
+    if schema:
+        from eurolm.evaluate.results import json_schema
+
+        click.echo(json.dumps(json_schema(), indent=1))
+        return
+    if source is None:
+        raise ConfigError("Name a run, a checkpoint or a model directory: eurolm evaluate RUN|MODEL --suite NAME.")
+    if given["checkpoints"]:
+        _checkpoints(source, workspace, reporter)
+        return
+    config = _config(given)
+    found = find(source, given["step"], workspace)
+    place = out if out is not None else _place(found, config, workspace)
+    if given["replay"]:
+        _replay(found, place, config, given, reporter)
+        return
+    if _started_ranks(given["ranks"]):
+        return
+    value = _evaluate(found, place, config, given["chat"], given["backend"], reporter)
+    if value is None:
+        return
+    if reporter.mode == "json":
+        click.echo(json.dumps(value, ensure_ascii=False))
+    else:
+        click.echo(place / "results.json")
+
+
+def find(source: str, step: int | None, workspace: Path) -> Source:
+    """The model meant by a run's name or directory, a checkpoint's directory, or a model directory."""
+    path = Path(source)
+    if path.parent.name == "checkpoints" and path.name.startswith("step-"):
+        owner = path.parent.parent
+        return Source(None, owner, int(path.name.removeprefix("step-")), f"{owner.name}-{path.name}")
+    if step is not None:
+        from eurolm.cli.corpus import run_directory
+
+        return Source(None, run_directory(source, workspace), step, source)
+    model = model_directory(source, workspace)
+    run_dir = model.parent if (model.parent / "run.json").is_file() else None
+    return Source(model, run_dir, None, run_dir.name if run_dir else model.resolve().name)
+
+
+def _checkpoints(source: str, workspace: Path, reporter: Reporter) -> None:
+    from eurolm.artifacts.lease import lease
+    from eurolm.cli.corpus import run_directory
+    from eurolm.config.load import load_config
+    from eurolm.evaluate.checkpoints import evaluate_checkpoints
+    from eurolm.train.exports import export_step
+
+    run_dir = run_directory(source, workspace)
+    config = load_config(run_dir / "config.yaml").config
+    with lease(run_dir / "evaluate.lease"):
+        done = evaluate_checkpoints(config, run_dir, run_dir / "corpus", export_step, reporter)
+    for place in done:
+        click.echo(place / "results.json")
+
+
+def _config(given: dict[str, Any]) -> EvaluateConfig:
+    from eurolm.evaluate.suites import load_suite
+
+    suite = load_suite(given["suite"])
+    tasks = list(given["tasks"])
+    choices = {"suite": given["suite"], "limit": given["limit"], "batch_tokens": None, "hits": list(given["hits"])}
+    if not tasks:
+        return EvaluateConfig(**choices)
+    shots = given["shots"]
+    if shots is None:
+        shots = max((suite.tasks[name].shots for name in tasks if name in suite.tasks), default=0)
+    return EvaluateConfig(**{**choices, "suite": None, "tasks": tasks, "shots": shots})
+
+
+def _place(found: Source, config: EvaluateConfig, workspace: Path) -> Path:
+    asked = Path(config.suite).stem if config.suite else "-".join(config.tasks)[:80]
+    if found.run_dir is not None:
+        step = f"-step-{found.step:08d}" if found.step is not None else ""
+        return found.run_dir / "evaluation" / f"{asked}{step}"
+    return workspace / "evaluation" / f"{found.name}-{asked}"
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise ConfigError(f"--replay {text}: give a share of the items, such as 2% or 0.02.")
+    return share
+
+
+def _started_ranks(wanted: int | None) -> bool:
+    """Start this very command once per rank and wait. False where this process is to score itself."""
+    from eurolm.evaluate.devices import accelerators, is_rank, start_ranks
+
+    count = wanted or max(1, accelerators())
+    if is_rank() or count == 1:
+        return False
+    code = start_ranks([sys.executable, "-m", "eurolm", *sys.argv[1:]], count)
+    if code:
+        sys.exit(code)
+    return True
+
+
+def _evaluate(
+    found: Source, place: Path, config: EvaluateConfig, chat: bool, backend: str, reporter: Reporter
+) -> dict[str, Any] | None:
+    """The results on the first rank, null on the others."""
+    from eurolm.artifacts.lease import lease
+    from eurolm.evaluate.devices import join_ranks
+    from eurolm.evaluate.request import Backend, of_model
+    from eurolm.evaluate.stage import evaluate as score
+
+    ranks = join_ranks()
+    model = ranks.from_first(lambda: _model(found))
+    corpus = found.run_dir / "corpus" if found.run_dir is not None else None
+    chosen: Backend = next(name for name in get_args(Backend) if name == backend)
+    request = replace(of_model(model, place, config, corpus, found.step), chat=chat, backend=chosen, ranks=ranks)
+    if not ranks.first:
+        score(request, Reporter("quiet"))
+        return None
+    place.mkdir(parents=True, exist_ok=True)
+    with lease(place / "evaluate.lease"):
+        return score(request, reporter)
+
+
+def _model(found: Source) -> Path:
+    if found.model is not None:
+        return found.model
+    from eurolm.train.exports import export_step
+
+    if found.run_dir is None:
+        raise ConfigError(f"{found.name} is a step of no run.")
+    return export_step(found.run_dir, found.step)
+
+
+def _replay(found: Source, place: Path, config: EvaluateConfig, given: dict[str, Any], reporter: Reporter) -> None:
+    """Score a sample of what stands in `place` again and say what moved."""
+    from eurolm.evaluate.drift import replay_all
+    from eurolm.evaluate.request import of_model
+
+    request = replace(of_model(_model(found), place, config, step=found.step), chat=given["chat"])
+    drifts = replay_all(request, _share(given["replay"]), reporter)
+    if reporter.mode == "json":
+        click.echo(json.dumps(drifts, ensure_ascii=False))
