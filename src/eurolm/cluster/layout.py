@@ -1,7 +1,7 @@
-"""How a model is spread over the devices of a job: ZeRO stage, recomputation, micro-batch. Chosen by what fits.
+"""How a model is spread over the devices of a job: ZeRO stage, recomputation, micro-batch.
 
-Candidates are tried from the quickest to the most sparing; the first that fits is taken. Recomputing everything costs a
-third more arithmetic, ZeRO-3 half as much communication again as ZeRO-2, so they come last.
+Of the layouts that fit, the one whose step is estimated quickest is taken: recomputing costs arithmetic, and ZeRO-2 and
+3 communicate after every micro-batch. Where a machine's peak is not known, the simplest that fits.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from eurolm.cluster.plan_record import LayoutRecord, MemoryRecord
+from eurolm.cluster.step_time import Machine, StepTime, step_time
 from eurolm.config.tokens import PhaseConfig
 from eurolm.config.train import TrainConfig
 from eurolm.errors import ConfigError
@@ -45,32 +46,42 @@ class Request:
     fixed: frozenset[str]
     """Fields of `train` that the config sets: `zero_stage`, `activation_checkpointing`, `micro_batch_rows`,
     `hpz_ranks`."""
+    machine: Machine | None = None
+    """What layouts are compared on; null where the device's peak is not known."""
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A layout and the memory it takes."""
+    """A layout, the memory it takes, and the estimate it was chosen by."""
 
     layout: LayoutRecord
     memory: MemoryRecord
+    time: StepTime | None
+    """Per token of a rank, over all phases."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return _name(self.layout.zero_stage, self.layout.checkpointing)
 
 
 def choose_layout(request: Request) -> Placed:
-    """The first candidate that fits. Raises ConfigError where none does, with what it would take."""
-    rejected: list[tuple[str, int]] = []
-    for stage, checkpointing in _candidates(request):
-        placed = _place(request, stage, checkpointing)
-        fits = request.device_bytes is None or placed.memory.total <= request.device_bytes
-        if fits:
-            return replace(placed, layout=replace(placed.layout, why=_why(placed, rejected, request)))
-        rejected.append((_name(stage, checkpointing), placed.memory.total))
-    least = min(rejected, key=lambda item: item[1])
-    raise ConfigError(
-        f"no layout fits: the most sparing one, {least[0]} with one row per forward pass, needs "
-        f"{least[1] / 1e9:,.1f} GB on a device that has {(request.device_bytes or 0) / 1e9:,.1f} GB "
-        f"({request.device_source}). Take more nodes (ZeRO shares masters and moments over {request.ranks} ranks now), "
-        "shorter rows, or a smaller model."
-    )
+    """The quickest layout that fits. Raises ConfigError where none does, with what it would take."""
+    placed = [_place(request, stage, checkpointing) for stage, checkpointing in _candidates(request)]
+    room = request.device_bytes
+    fitting = [one for one in placed if room is None or one.memory.total <= room]
+    if not fitting:
+        least = min(placed, key=lambda one: one.memory.total)
+        raise ConfigError(
+            f"no layout fits: the most sparing one, {least.name} with one row per forward pass, needs "
+            f"{least.memory.total / 1e9:,.1f} GB on a device that has {(room or 0) / 1e9:,.1f} GB "
+            f"({request.device_source}). Take more nodes (ZeRO shares masters and moments over {request.ranks} ranks "
+            "now), shorter rows, or a smaller model."
+        )
+    # The order of the candidates decides between equals, and where nothing is known of the device.
+    best = min(fitting, key=lambda one: one.time.total if one.time else 0.0)
+    too_large = [one for one in placed if one not in fitting]
+    return replace(best, layout=replace(best.layout, why=_why(best, fitting, too_large, request)))
 
 
 def _candidates(request: Request) -> list[tuple[int, Checkpointing]]:
@@ -117,7 +128,24 @@ def _place(request: Request, stage: int, checkpointing: Checkpointing) -> Placed
         zero_stage=stage, hpz_ranks=hpz, checkpointing=checkpointing, attention=request.attention,
         micro_batch_rows=rows, overrides=_overrides(request, stage, checkpointing, hpz, rows), why="",
     )  # fmt: skip
-    return Placed(layout, most)
+    return Placed(layout, most, _time(request, layout, wire))
+
+
+def _time(request: Request, layout: LayoutRecord, wire: int) -> StepTime | None:
+    """Estimate per token of a rank, phases weighed by their tokens."""
+    if request.machine is None:
+        return None
+    tokens = [phase.samples * phase.row_tokens for phase in request.phases]
+    arithmetic = communication = 0.0
+    for phase, rows, part in zip(request.phases, layout.micro_batch_rows, tokens, strict=True):
+        found = step_time(
+            request.shape, request.machine, row_tokens=phase.row_tokens, share_rows=phase.batch_rows // request.ranks,
+            micro_batch_rows=rows, stage=layout.zero_stage, hpz=layout.hpz_ranks is not None,
+            checkpointing=layout.checkpointing, wire_bytes=wire,
+        )  # fmt: skip
+        arithmetic += found.arithmetic * part / sum(tokens)
+        communication += found.communication * part / sum(tokens)
+    return StepTime(arithmetic, communication)
 
 
 def _hpz(request: Request, stage: int) -> int | None:
@@ -172,13 +200,17 @@ def _name(stage: int, checkpointing: str) -> str:
     return f"ZeRO-{stage} with {recompute[checkpointing]}"
 
 
-def _why(placed: Placed, rejected: Sequence[tuple[str, int]], request: Request) -> str:
-    name = _name(placed.layout.zero_stage, placed.layout.checkpointing)
-    if request.device_bytes is None:
-        return f"{name}: the device's memory is not known, so the quickest layout is taken"
-    used = f"{placed.memory.total / 1e9:,.1f} of {request.device_bytes / 1e9:,.1f} GB"
+def _why(best: Placed, fitting: Sequence[Placed], too_large: Sequence[Placed], request: Request) -> str:
+    room = f" of {request.device_bytes / 1e9:,.1f}" if request.device_bytes else ""
+    text = f"{best.name} takes {best.memory.total / 1e9:,.1f}{room} GB"
+    others = sorted((one for one in fitting if one is not best), key=lambda one: one.time.total if one.time else 0.0)
+    if best.time and others and others[0].time:
+        slower = others[0].time.total / best.time.total - 1
+        text += f"; the next of the {len(fitting)} that fit, {others[0].name}, is estimated {slower:.0%} slower"
+    elif best.time is None:
+        text += "; nothing is known of the device's speed, so it is the simplest that fits"
+    if too_large:
+        first = too_large[0]
+        text += f"; {len(too_large)} do not fit, among them {first.name} ({first.memory.total / 1e9:,.1f} GB)"
     fixed = sorted(request.fixed & {"zero_stage", "activation_checkpointing", "micro_batch_rows"})
-    text = f"{name} takes {used}"
-    if rejected:
-        text += "; quicker ones do not fit: " + ", ".join(f"{name} {size / 1e9:,.1f} GB" for name, size in rejected)
     return text + (f"; set by the config: {', '.join(fixed)}" if fixed else "")

@@ -16,6 +16,7 @@ from eurolm.cluster.layout import Attention, Placed, Request, choose_layout
 from eurolm.cluster.limits import check_limits, training_queue
 from eurolm.cluster.plan_record import SCHEMA, Plan, Range, Rehearsal, RehearsalRun, ScalingRow, layout_key, measured_at
 from eurolm.cluster.profile import ClusterProfile
+from eurolm.cluster.step_time import Machine
 from eurolm.cluster.throughput import Speed, Table, Workload, load_table, predict, utilisation
 from eurolm.config.load import LoadedConfig
 from eurolm.config.model import Config
@@ -75,7 +76,19 @@ class _Maker:
                 shape=self.shape, phases=tuple(self.phases), train=self.config.train, ranks=ranks,
                 ranks_per_node=min(ranks, devices.per_node), device_bytes=devices.memory_bytes,
                 device_source=devices.source_of("memory_bytes"), attention=self.attention(), fixed=self.fixed,
+                machine=self.machine(nodes),
             )
+        )  # fmt: skip
+
+    def machine(self, nodes: int) -> Machine | None:
+        """What layouts are compared on."""
+        network = self.profile.network
+        if self.profile.devices.peak is None:
+            return None
+        node, link = network.gbit_per_node, network.gb_per_s_between_devices
+        return Machine(
+            peak_flops=self.profile.devices.peak, nodes=nodes, node_bytes_per_s=node * 1e9 / 8 if node else None,
+            link_bytes_per_s=link * 1e9 / 2 if link else None,
         )  # fmt: skip
 
     def attention(self) -> Attention:
@@ -98,7 +111,10 @@ class _Maker:
             share / predict(self.table, self.work(nodes, placed, phase)).middle for phase, share in self.mix()
         )
         first = predict(self.table, self.work(nodes, placed, self.phases[0]))
-        speed = Speed(rate * first.low / first.middle, rate, rate * first.high / first.middle, first.basis, first.runs)
+        # At the low end no communication hides behind arithmetic; the entries' own is in their speed.
+        overlapped = placed.time.arithmetic / placed.time.total if placed.time else 1.0
+        low = rate * first.low / first.middle * overlapped
+        speed = Speed(low, rate, rate * first.high / first.middle, first.basis, first.runs)
         if run is None:
             return speed, None
         # Measured on fewer nodes: the table only says how speed per device falls as nodes are added.

@@ -32,10 +32,8 @@ MARGIN = 0.35
 """Half width of the range: 41 of the 42 entries lie within it of the mean of the others, the 42nd at 37 %."""
 BEYOND = 0.9
 """Factor on the low end for every doubling of nodes or parameters beyond the entries: a planning value."""
-SELECTIVE = 0.9
-"""Factor on the low end for selective recomputation, which costs time but no matrix products: a planning value."""
-RECOMPUTED = {"none": 0.0, "selective": 0.0, "full": 1.0}
-"""Share of the forward pass done again."""
+RECOMPUTED = {"none": 0.0, "selective": 0.15, "full": 1.0}
+"""Time done again, in forward passes. Selective recomputation repeats no matrix product: 0.15 is a planning value."""
 
 
 class Entry(Fact):
@@ -165,7 +163,6 @@ def predict(table: Table, work: Workload) -> Speed:
     kept = _kept_per_doubling(table, work.comparable) ** nodes_beyond
     middle = share * kept * work.peak_flops / per_token
     low = middle * (1 - MARGIN) * BEYOND ** (nodes_beyond + sizes_beyond)
-    low *= SELECTIVE if work.checkpointing == "selective" else 1
     runs = tuple(entry.run for entry in entries)
     return Speed(low, middle, middle * (1 + MARGIN), _basis(share, runs, nodes_beyond, sizes_beyond), runs)
 
