@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.slurm.rig.cluster import Cluster, said
+from tests.slurm.rig.cluster import ASKING_EVERY_S, Cluster, said
 
 HERE = Path(__file__).parent
 ACCOUNT = "cluster.account=project_465000000"
@@ -75,10 +75,13 @@ class Desk:
 
     def ended(self, job: str, state: str = "COMPLETED", seconds: float = 150) -> dict[str, str]:
         """Wait for a job to end in `state`."""
-        self.cluster.wait_for(lambda: self.cluster.jobs()[job]["JobState"] not in WAITING, seconds, f"end of {job}")
+        self.cluster.wait_for(lambda: self._over(job), seconds, f"end of {job}", ASKING_EVERY_S)
         found = self.cluster.jobs()[job]
         assert found["JobState"] == state, f"{found}\n{self.log(job)}"
         return found
+
+    def _over(self, job: str) -> bool:
+        return self.cluster.jobs()[job]["JobState"] not in WAITING
 
     def checkpoints(self, name: str) -> list[int]:
         """Steps of the complete checkpoints."""

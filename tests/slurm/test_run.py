@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Workspace, text_from
-from tests.slurm.rig.cluster import Cluster
+from tests.slurm.rig.cluster import ASKING_EVERY_S, Cluster
 from tests.slurm.running import ACCOUNT, Desk, desk
 
 SMOKE = Path(__file__).parents[2] / "configs" / "smoke.yaml"
@@ -63,7 +63,8 @@ def test_a_dead_node_and_a_stop_change_no_loss_and_the_chain_ends_early(
     cluster.kill_node(cluster.nodes[1])
     reached = len(at_desk.losses("small"))
     assert 0 < reached < 40, "the node died too late to show anything"
-    cluster.wait_for(lambda: cluster.jobs()[first]["Restarts"] == "1", 60, "requeue after the node failure")
+    restarted = "requeue after the node failure"
+    cluster.wait_for(lambda: cluster.jobs()[first]["Restarts"] == "1", 60, restarted, ASKING_EVERY_S)
     cluster.start_node(cluster.nodes[1])
 
     cluster.wait_for(lambda: resumed(at_desk) == 1, 120, "a resume after the node failure")
@@ -101,7 +102,8 @@ def test_walltime_stops_four_nodes_and_two_go_on(at_desk: Desk, finished_workspa
     cluster.wait_for(lambda: len(at_desk.losses("small")) > 3, 200, "steps on four nodes")
     # Slurm sends the script's --signal=B:USR1@… when less than that is left.
     cluster.run("scontrol", "update", f"JobId={train}", "TimeLimit=5")
-    cluster.wait_for(lambda: cluster.jobs()[train]["Restarts"] == "1", 100, "requeue at the end of the time")
+    restarted = "requeue at the end of the time"
+    cluster.wait_for(lambda: cluster.jobs()[train]["Restarts"] == "1", 100, restarted, ASKING_EVERY_S)
     assert "requeue" in at_desk.log(train) and ended_with(at_desk) == [10]
     saved = at_desk.checkpoints("small")[-1]
     assert saved == at_desk.losses("small")[-1][0]
@@ -136,7 +138,7 @@ def test_a_failed_stage_cancels_what_depends_on_it_and_is_explained(at_desk: Des
     assert "corpus failed: `eurolm doctor broken` says why" in screen and "exit 2" in screen
     reason = at_desk.eurolm("doctor", "broken")
     assert "bad config or input" in reason and "absent/*.jsonl" in reason
-    assert "cancelled because of it: encode, train-1, evaluate, report" in reason
+    assert "cancelled because of it: encode, train-1, train-2, evaluate, report" in reason
     assert len(screen.splitlines()) < 24 and len(reason.splitlines()) < 24
     assert "absent/*.jsonl" in at_desk.eurolm("logs", "broken", "--lines", "5")
 

@@ -26,6 +26,8 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "unshar
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 UNSHARE = ("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child=KILL", "--mount-proc")
 UP_WITHIN_S = 30.0
+ASKING_EVERY_S = 0.3
+"""Asking Slurm costs 20 ms of the cores that the jobs run on."""
 
 
 def why_not() -> str | None:
@@ -127,18 +129,19 @@ class Cluster:
         described = (dict(part.split("=", 1) for part in line.split() if "=" in part) for line in lines)
         return {job["JobId"]: job for job in described if "JobId" in job}
 
-    def wait_for(self, moment: Callable[[], bool], seconds: float, what: str) -> None:
-        """Wait until `moment` is true. Fails with the logs' last lines."""
+    def wait_for(self, moment: Callable[[], bool], seconds: float, what: str, every_s: float = 0.05) -> None:
+        """Wait until `moment` is true, looking every so often. Fails with the logs' last lines."""
         end = time.monotonic() + seconds
         while not moment():
             assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s\n{self._last_lines()}"
-            time.sleep(0.05)
+            time.sleep(every_s)
 
     def wait_for_job(self, job: str, *states: str, seconds: float = 120) -> dict[str, str]:
         """Wait until a job is in one of `states`; its description."""
         ended = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
         wanted = states or ended
-        self.wait_for(lambda: self.jobs()[job]["JobState"] in {*wanted, *ended}, seconds, f"job {job} {wanted}")
+        told = f"job {job} {wanted}"
+        self.wait_for(lambda: self.jobs()[job]["JobState"] in {*wanted, *ended}, seconds, told, ASKING_EVERY_S)
         found = self.jobs()[job]
         assert found["JobState"] in wanted, f"job {job}: {found}"
         return found
