@@ -62,7 +62,7 @@ def render(kind: JobKind, order: Order, **more: Any) -> str:
 
 def render_all(order: Order, kinds: tuple[JobKind, ...] = SCRIPTS) -> dict[str, str]:
     """File name → text of everything that goes to `runs/<name>/slurm/`."""
-    if order.config.evaluate.checkpoint_suite is None:
+    if checkpoint_suite(order.config) is None:
         kinds = tuple(kind for kind in kinds if kind is not EVALUATE_STEP)
     scripts = {f"{kind.name}.sbatch": render(kind, order) for kind in kinds}
     environment = templates().get_template(f"{ENVIRONMENT}.j2").render(**_environment(order))
@@ -87,12 +87,17 @@ def context(kind: JobKind, order: Order) -> dict[str, Any]:
         "ranks_per_node": order.ranks_per_node,
         "cores_per_rank": profile.cores.per_device,
         "preflight": config.cluster.preflight,
-        "checkpoint_suite": config.evaluate.checkpoint_suite,
+        "checkpoint_suite": checkpoint_suite(config),
         "look_every_s": LOOK_EVERY_S,
         "corpus_nodes": config.cluster.corpus_nodes,
         "corpus_workers": node_workers(profile, queue_of(CORPUS, config, profile)),
         "masks": profile.cores.device_masks[: order.ranks_per_node],
     }
+
+
+def checkpoint_suite(config: Config) -> str | None:
+    """Suite for checkpoints while training goes on; None where no checkpoint is kept for good."""
+    return config.evaluate.checkpoint_suite if config.train.permanent_every_tokens is not None else None
 
 
 def _environment(order: Order) -> dict[str, Any]:

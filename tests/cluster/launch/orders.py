@@ -27,6 +27,7 @@ def order(
     """A run of two nodes on a site."""
     profile = profile or load_profile(site)
     settings = {"name": site, "nodes": 2, **SITES.get(site, {}), **cluster}
+    kept = {"permanent_every_tokens": 10**10}
     scored = {"checkpoint_suite": "baltic-base"}
-    config = Config.model_validate({"name": "baltic-1b", "cluster": settings, "evaluate": scored})
+    config = Config.model_validate({"name": "baltic-1b", "cluster": settings, "train": kept, "evaluate": scored})
     return Order(config, profile, config_file, with_ranks(overrides, config, profile), workdir)

@@ -1,0 +1,71 @@
+"""`eurolm launch` where there is no Slurm: what it writes, and what it refuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eurolm.cluster.launch import prepare
+from eurolm.cluster.planning import plan_run
+from eurolm.cluster.rehearse import prepare_rehearsal, rehearsal_name
+from eurolm.errors import ConfigError
+
+CONFIG = """
+name: baltic
+cluster: {name: lumi-g, account: project_465000000, nodes: 8, training_jobs: 2}
+tokenizer: {vocab_size: 32000}
+mixture: {phases: [{tokens: 1_000_000, row_tokens: 512, batch_rows: 512, max_epochs: 9},
+                   {tokens: 90_000_000, row_tokens: 1024, batch_rows: 128, max_epochs: 9}]}
+model: {hidden_size: 256, layers: 4, attention_heads: 4, key_value_heads: 2, intermediate_size: 512,
+        max_position_tokens: 1024}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "baltic.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_a_dry_run_writes_the_scripts_and_needs_no_slurm(config: Path) -> None:
+    command = [sys.executable, "-m", "eurolm", "launch", str(config), "--dry-run"]
+    answer = subprocess.run(command, cwd=config.parent, capture_output=True, text=True, check=False, env={"PATH": ""})
+    assert answer.returncode == 0, answer.stderr
+    written = {path.name for path in (config.parent / "runs" / "baltic" / "slurm").iterdir()}
+    scripts = {f"{name}.sbatch" for name in ("corpus", "encode", "train", "evaluate", "report", "preflight")}
+    assert written == scripts | {"environment.sh", "rank.sh"}
+    assert "train-2" in answer.stderr and "encode, train-1 (any end)" in answer.stderr
+    assert (config.parent / "runs" / "baltic" / "plan.json").is_file()
+
+
+def test_jobs_get_the_layout_of_the_plan(config: Path) -> None:
+    large = ("cluster.nodes=2", "model.hidden_size=8192", "model.layers=40", "model.attention_heads=64")
+    plan = plan_run(config, large, None, None)
+    prepared = prepare(config, large, plan, config.parent)
+    assert plan.layout.overrides and set(plan.layout.overrides) <= set(prepared.order.overrides)
+    assert [job.name for job in prepared.jobs][2:4] == ["train-1", "train-2"]
+
+
+def test_a_machine_without_slurm_is_refused_with_what_to_do(config: Path) -> None:
+    plan = plan_run(config, (), None, None)
+    with pytest.raises(ConfigError, match=r"this machine has no Slurm.*eurolm run"):
+        prepare(config, ("cluster.name=local",), plan, config.parent)
+
+
+def test_a_rehearsal_keeps_the_rows_of_a_rank_and_stays_on_the_debug_partition(config: Path) -> None:
+    plan = plan_run(config, (), None, None)
+    prepared = prepare_rehearsal(config, (), plan, config.parent)
+    script = prepared.scripts["rehearse.sbatch"]
+    assert "#SBATCH --partition=dev-g" in script and "#SBATCH --nodes=4" in script
+    # 128 rows on 8 nodes are 16 on one; the longest phase is the one that is measured.
+    for nodes, rows in ((1, 16), (2, 32), (4, 64)):
+        assert f"rehearse {nodes} name={rehearsal_name('baltic', nodes)}" in script
+        assert f'"row_tokens": 1024, "batch_rows": {rows},' in script
+    assert [job.name for job in prepared.jobs] == ["corpus", "encode", "rehearse"]
+    (prepared.order.run_dir / "tokens").mkdir()
+    assert [job.name for job in prepare_rehearsal(config, (), plan, config.parent).jobs] == ["rehearse"]
