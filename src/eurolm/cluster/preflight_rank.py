@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from eurolm.cluster.preflight_host import host_facts, provider_facts
@@ -129,5 +128,4 @@ def _bandwidth(device: Any, world: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.path[:] = [entry for entry in sys.path if entry != str(Path.cwd())]
     main(Spec(**json.loads(sys.argv[1])), int(sys.argv[2]))
