@@ -80,6 +80,9 @@ def test_lm_evaluation_harness_counts_what_eurolm_counts(name: str, scores: dict
             sizes = [[len(choice.encode()) for choice in item.choices] for item in found]
             points = [size.index(min(size)) == item.gold for size, item in zip(sizes, found, strict=True)]
             assert score["acc,none"] == pytest.approx(sum(points) / len(points))
+            # -(bytes + 1) over the bytes, the delimiter's left out, is greatest for the longest choice.
+            longest = [size.index(max(size)) == item.gold for size, item in zip(sizes, found, strict=True)]
+            assert score["acc_bytes,none"] == pytest.approx(sum(longest) / len(longest))
         case "multiple_choice":
             assert score["acc,none"] == pytest.approx(sum(item.gold == 0 for item in found) / len(found))
         case "bits_per_byte":

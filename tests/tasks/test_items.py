@@ -28,7 +28,8 @@ def test_own_items_are_read_plain_and_compressed(tmp_path: Path) -> None:
 
 
 def test_each_kind_is_read_into_its_fields(tmp_path: Path) -> None:
-    choice = items(make_task(tmp_path, "multiple_choice", lines(CHOICE)))[0]
+    spaced = {**CHOICE, "choices": [" viens", "divi ", "trīs"]}
+    choice = items(make_task(tmp_path, "multiple_choice", lines(spaced)))[0]
     assert (choice.choices, choice.gold) == (("viens", "divi", "trīs"), 2)
     text = items(make_task(tmp_path, "classification", lines({"id": "1", "text": "Ā", "label": "neg"})))[0]
     assert (text.text, text.gold) == ("Ā", 1)

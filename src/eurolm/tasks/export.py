@@ -1,8 +1,9 @@
 """Tasks as files that lm-evaluation-harness (0.4.13) runs unchanged and offline: `NAME.yaml` beside `NAME.jsonl`.
 
 Prompts are written out, examples included, so both sides score the same strings: `context` and `choices` are columns,
-the delimiter between them is empty, `num_fewshot` stays 0. Paths in the YAML are relative: run `lm_eval` in the
-directory of the files. Its `acc` is eurolm's accuracy by summed log-probability, `acc_bytes` that by byte.
+joined by the space that the choices begin with, and `num_fewshot` stays 0. Paths in the YAML are relative: run
+`lm_eval` in the directory of the files. Its `acc` is eurolm's accuracy by summed log-probability, `acc_bytes` that by
+byte.
 """
 
 from __future__ import annotations
@@ -57,20 +58,28 @@ def export_prompts(
 ) -> Exported:
     """Write prompts of `task` as the harness's task `name`; `made_with` is what its metadata say of them."""
     data, description = directory / f"{name}.jsonl", directory / f"{name}.yaml"
-    rows = [_row(task, prompt) for prompt in found]
+    delimiter = _delimiter(found)
+    rows = [_row(task, prompt, delimiter) for prompt in found]
     write_text(data, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     metadata = {"task": task.name, **made_with, "items": items_sha256(task)}
-    write_text(description, _description(task, name, data.name, metadata))
+    write_text(description, _description(task, name, data.name, delimiter, metadata))
     if task.kind == "sequence_labelling":
         write_text(directory / METRICS_FILE, Path(entities.__file__).read_text(encoding="utf-8"))
     return Exported(name, description, data, len(rows))
 
 
-def _row(task: Task, prompt: Prompt) -> dict[str, Any]:
+def _delimiter(found: Sequence[Prompt]) -> str:
+    """The space that all choices begin with: in the harness it stands by itself, so that `acc_bytes` leaves it out."""
+    choices = [choice for prompt in found for choice in prompt.choices]
+    return " " if choices and all(choice.startswith(" ") for choice in choices) else ""
+
+
+def _row(task: Task, prompt: Prompt, delimiter: str) -> dict[str, Any]:
     row: dict[str, Any] = {"id": prompt.item, "cluster": prompt.cluster, "context": prompt.context}
     match task.kind:
         case "minimal_pairs" | "multiple_choice" | "classification":
-            return row | {"choices": list(prompt.choices), "gold": prompt.gold}
+            choices = [choice.removeprefix(delimiter) for choice in prompt.choices]
+            return row | {"choices": choices, "gold": prompt.gold}
         case "bits_per_byte":
             return row | {"text": prompt.choices[0]}
         case "translation":
@@ -83,7 +92,7 @@ def _row(task: Task, prompt: Prompt) -> dict[str, Any]:
             return row | {"references": list(prompt.references)}
 
 
-def _description(task: Task, name: str, data: str, made_with: dict[str, Any]) -> str:
+def _description(task: Task, name: str, data: str, delimiter: str, made_with: dict[str, Any]) -> str:
     """The YAML: JSON values, which YAML is a superset of, and the tags of lm-evaluation-harness for functions."""
     parts: dict[str, Any] = {
         "task": name,
@@ -92,7 +101,7 @@ def _description(task: Task, name: str, data: str, made_with: dict[str, Any]) ->
         "test_split": "test",
         "num_fewshot": 0,
         "doc_to_text": "context",
-        "target_delimiter": "",
+        "target_delimiter": delimiter,
         **_output(task),
         "metadata": {"version": 1, "eurolm": made_with},
     }

@@ -219,7 +219,7 @@ class Checked:
         choices = self.strings(named) if isinstance(named, str) else tuple(map(self.string, named or ()))
         if not LEAST_CHOICES <= len(choices) <= MOST_CHOICES:
             raise self._wrong(f"{named!r} must hold {LEAST_CHOICES} to {MOST_CHOICES} choices, not {len(choices)}")
-        return choices
+        return tuple(choice.strip() for choice in choices)
 
     def _gold(self, count: int) -> int:
         name = self.task.fields.gold or ""
