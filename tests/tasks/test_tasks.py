@@ -120,6 +120,13 @@ def test_unknown_task_names_the_nearest() -> None:
         load_task("scala-vl")
 
 
+def test_a_task_of_your_own_is_named_by_its_file(tmp_path: Path) -> None:
+    make_task(tmp_path, "minimal_pairs", lines({"id": "1", "good": "a", "bad": "b"}))
+    assert items(load_task(str(tmp_path / "mine.yaml")))[0].good == "a"
+    with pytest.raises(ConfigError, match=r"other\.yaml, named as a task, does not exist"):
+        load_task(str(tmp_path / "other.yaml"))
+
+
 def test_names_are_of_one_kind_and_languages_stand_last() -> None:
     assert not set(task_names()) & set(fetched_names())
     for name in [*task_names(), *fetched_names()]:

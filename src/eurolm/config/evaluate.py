@@ -7,14 +7,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from eurolm.config.fields import Name, Observation, Output, Section
+from eurolm.config.fields import Observation, Output, Section
 
 
 class EvaluateConfig(Section):
     """Scores of the final model: bits per byte on held-out text and tasks."""
 
-    tasks: Output[list[Name]] = []
-    """Tasks by name, from `configs/evaluation/tasks`."""
+    tasks: Output[list[str]] = []
+    """Tasks by name, from `configs/evaluation/tasks`, or your own by YAML file."""
     suite: Output[str | None] = None
     """A suite of `configs/evaluation/suites`, or the path of one, asked beside `tasks`."""
     shots: Output[int] = Field(default=0, ge=0)

@@ -47,7 +47,8 @@ class Suite(Part):
     name: Name
     about: str
     """What it is for."""
-    tasks: dict[Name, Choice]
+    tasks: dict[str, Choice]
+    """By name, or by the YAML file of a task of your own."""
 
 
 def suite_names() -> list[str]:

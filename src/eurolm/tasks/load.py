@@ -131,14 +131,19 @@ def fetched_names() -> list[str]:
 
 
 def load_task(name: str) -> Task:
-    """The task called `name`, carried or fetched. Raises ConfigError for an unknown name."""
+    """The task called `name`, carried or fetched, or that of a YAML file. Raises ConfigError for an unknown name."""
+    if name.endswith((".yaml", ".yml")):
+        return read_task(Path(name))
     for path in (_directory() / f"{name}.yaml", _directory() / "hub" / f"{name}.yaml"):
         if path.is_file():
             return read_task(path)
     known = [*task_names(), *fetched_names()]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
-    raise ConfigError(f"evaluate.tasks: {name!r} is not a task.{hint} There are: {', '.join(known)}.")
+    raise ConfigError(
+        f"evaluate.tasks: {name!r} is not a task.{hint} There are: {', '.join(known)}; one of your own is named by its "
+        "YAML file."
+    )
 
 
 def read_task(path: Path) -> Task:
@@ -152,6 +157,8 @@ def read_task(path: Path) -> Task:
             for detail in error.errors(include_url=False)
         ]
         raise ConfigError("\n".join(lines)) from None
+    except FileNotFoundError:
+        raise ConfigError(f"{path}, named as a task, does not exist.") from None
     except (YAMLError, UnicodeDecodeError, TypeError) as error:
         raise ConfigError(f"{path} is not a YAML mapping in UTF-8: {error}") from None
     if task.name != path.stem:
