@@ -211,6 +211,7 @@ def _why(best: Placed, fitting: Sequence[Placed], too_large: Sequence[Placed], r
         text += "; nothing is known of the device's speed, so it is the simplest that fits"
     if too_large:
         first = too_large[0]
-        text += f"; {len(too_large)} do not fit, among them {first.name} ({first.memory.total / 1e9:,.1f} GB)"
+        others_too = f" and {len(too_large) - 1} more" if len(too_large) > 1 else ""
+        text += f"; too large: {first.name} ({first.memory.total / 1e9:,.1f} GB){others_too}"
     fixed = sorted(request.fixed & {"zero_stage", "activation_checkpointing", "micro_batch_rows"})
     return text + (f"; set by the config: {', '.join(fixed)}" if fixed else "")
