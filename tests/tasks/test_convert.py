@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from eurolm.cli.main import cli
 from eurolm.errors import ConfigError, InputError
 from eurolm.tasks.convert import ROWS, Row, converted
 from eurolm.tasks.description import HubSource
@@ -155,6 +157,11 @@ def test_fetched_items_are_found_again_and_never_fetched_twice(tmp_path: Path, m
     place = keep(task, converted(iter(rows("taltech")), "taltech"), task.fetched_path)
     assert fetch(task) == place and place.parent == tmp_path
     assert items(task)[0].text == "" and items(task)[0].choices == ("x", "y", "z", "w")
+    unchecked = load_task("hellaswag-lv")
+    keep(unchecked, converted(iter(rows("hellaswag")), "hellaswag"), unchecked.fetched_path)
+    said = CliRunner().invoke(cli, ["tasks", "fetch", "trivia-et", "hellaswag-lv"], catch_exceptions=False)
+    assert str(place) in said.stdout + said.stderr
+    assert (said.stdout + said.stderr).count("look at a few items before you trust a score") == 1
 
 
 def test_what_cannot_be_read_back_is_not_taken_for_items(tmp_path: Path) -> None:

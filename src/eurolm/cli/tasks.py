@@ -169,6 +169,12 @@ def fetch(names: tuple[str, ...], reporter: Reporter) -> None:
     for task in map(load_task, names):
         path = fetch_task(task)
         reporter.say(f"{task.name}: {path}", task=task.name, path=str(path))
+        source = task.source.hub or task.source.repository
+        if source is not None and not source.schema_checked:
+            reporter.warn(
+                f"{task.name}: the form of its source is known from its description only; look at a few items before "
+                f"you trust a score: eurolm tasks show {task.name}."
+            )
 
 
 def _chosen(task: Task, templates: tuple[str, ...]) -> tuple[str, ...]:
