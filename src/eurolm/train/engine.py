@@ -70,8 +70,9 @@ class Engine:
             self.deepspeed.optimizer.check_overflow()
         self.deepspeed.step()
         applied = bool(self.deepspeed.was_step_applied())
-        if not applied and self.stage == 0:
-            # 0.18.2 leaves the bad gradients in place at stage 0, and would skip every later step for ever.
+        if self.stage == 0:
+            # 0.18.2 never clears them at stage 0 in bf16: each step would learn from all before it, and a bad one would
+            # skip every later step for ever.
             for parameter in self.model.parameters():
                 parameter.grad = None
         return applied
@@ -114,16 +115,19 @@ def start_engine(model: Any, train: TrainConfig, settings: dict[str, Any], world
     )
     restore_frequencies(model)
     if train.zero_stage == 0:
-        _undo_first_update(engine.optimizer)
+        _clean_stage_0(engine.optimizer)
     stage = train.zero_stage
     check_sharding(engine.optimizer, stage, sizes, world)
     asks = stage == 3 and not hasattr(engine.optimizer, "_loss_scale_update_and_overflow_cleanup")
     return Engine(engine, stage, groups, norm_is_gradient=train.optimizer.name == "adamw", asks_for_overflow=asks)
 
 
-def _undo_first_update(optimizer: Any) -> None:
+def _clean_stage_0(optimizer: Any) -> None:
     """At stage 0 DeepSpeed makes the optimizer's states by an update with zero gradients (unfused_optimizer.py), which
-    decays the masters once, at the peak learning rate, and counts as Adam's first step."""
+    decays the masters once, at the peak learning rate, and counts as Adam's first step. And 0.18.2 scales the loss
+    dynamically there, as if bf16 were fp16."""
+    if getattr(optimizer, "cur_scale", 1.0) != 1.0:
+        optimizer.cur_scale, optimizer.dynamic_loss_scale = 1.0, False
     for weights, masters in zip(optimizer.fp16_groups, optimizer.fp32_groups, strict=True):
         for weight, master in zip(weights, masters, strict=True):
             master.data.copy_(weight.data)
