@@ -36,6 +36,11 @@ def start_backend(threads: int) -> torch.device:
     return torch.device("cpu" if cpu else accelerator.current_device_name())
 
 
+def peak_memory_bytes() -> int | None:
+    """Most memory of this rank's device that torch has held so far; null on a CPU, which has no such counter."""
+    return torch.accelerator.max_memory_reserved() if torch.accelerator.is_available() else None
+
+
 def load_deepspeed() -> None:
     """Import DeepSpeed without what it compiles at first use.
 

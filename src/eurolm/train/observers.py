@@ -18,6 +18,7 @@ from eurolm.config.train import TrainConfig
 from eurolm.errors import NumericsError
 from eurolm.scoring.generate import generate
 from eurolm.tokenizer.load import LoadedTokenizer
+from eurolm.train.backend import peak_memory_bytes
 from eurolm.train.compilation import uncompiled
 from eurolm.train.engine import Engine, gathered, model_bytes
 from eurolm.train.metrics import METRICS, SAMPLES, write_line
@@ -79,6 +80,7 @@ class Metrics:
             step_s=round(record.step_s, 6),
             tokens_per_s=round(record.tokens / record.step_s, 1),
             valid_targets=record.valid_targets,
+            peak_memory_bytes=peak_memory_bytes(),
         )
 
     def _write_skip(self, record: StepRecord, state: TrainState) -> None:
