@@ -27,6 +27,8 @@ class Progress:
     loss: float | None
     save_s: float | None
     """Median of the time that the last saves blocked the training; null before the first."""
+    peak_memory_bytes: int | None
+    """On the device of rank 0; null where torch counts none."""
 
     @property
     def share(self) -> float:
@@ -56,6 +58,7 @@ def training_progress(run_dir: Path, total_steps: int) -> Progress | None:
         step_s=statistics.median(times) if times else None,
         loss=recent[-1].get("loss"),
         save_s=statistics.median(saves) if saves else None,
+        peak_memory_bytes=recent[-1].get("peak_memory_bytes"),
     )
 
 

@@ -69,7 +69,12 @@ def measured(progress: Progress, plan: Plan) -> Measured:
     if progress.step_s is not None and plan.units is not None and plan.hours is not None and plan.hours.middle:
         per_hour = plan.units.middle / plan.hours.middle
         expected = per_hour * progress.step_s * progress.total_steps / 3600
-    return Measured(tokens_per_s_per_device=speed, save_s=progress.save_s, units_expected=expected)
+    return Measured(
+        tokens_per_s_per_device=speed,
+        peak_memory_bytes=progress.peak_memory_bytes,
+        save_s=progress.save_s,
+        units_expected=expected,
+    )
 
 
 def shown(found: Status, now: datetime) -> list[str]:

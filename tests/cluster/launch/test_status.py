@@ -31,7 +31,7 @@ def state_of(name: str, **facts: object) -> JobState:
 
 def write_steps(run_dir: Path, count: int) -> None:
     lines = [
-        {"event": "step", "step": n, "tokens_per_s": 1000.0 + n, "step_s": 2.0, "loss": 3.0}
+        {"event": "step", "step": n, "tokens_per_s": 1000.0 + n, "step_s": 2.0, "loss": 3.0, "peak_memory_bytes": 5}
         for n in range(1, count + 1)
     ]
     lines.append({"event": "checkpoint", "step": count, "blocked_s": 1.5})
@@ -41,7 +41,7 @@ def write_steps(run_dir: Path, count: int) -> None:
 def test_progress_of_a_long_file_is_read_from_its_end(tmp_path: Path) -> None:
     write_steps(tmp_path, 3000)
     found = training_progress(tmp_path, 4000)
-    assert found == Progress(3000, 4000, 3975.5, 2.0, 3.0, 1.5)
+    assert found == Progress(3000, 4000, 3975.5, 2.0, 3.0, 1.5, 5)
     assert found.share == 0.75 and found.seconds_left == 2000.0
     assert training_progress(tmp_path / "absent", 10) is None
 
@@ -63,7 +63,7 @@ def test_the_screen_shows_stages_jobs_progress_and_alarms(tmp_path: Path) -> Non
     slow = Deviation(
         "tokens/s per device", 1600, 1000, False, True, "tokens/s per device: 1,000 measured, 1,600 planned (-38%)"
     )
-    progress = Progress(100, 400, 16_000.0, 36.0, 2.5, 1.0)
+    progress = Progress(100, 400, 16_000.0, 36.0, 2.5, 1.0, None)
     screen = shown(Status("baltic", launch(tmp_path, list(jobs)), jobs, {"tokens": 61.4}, progress, [slow]), NOW)
     text = "\n".join(screen)
     assert "step 100 of 400 (25.0%), loss 2.5000, 16,000 tokens/s" in text
@@ -130,7 +130,9 @@ def test_doctor_finds_a_training_that_hangs(tmp_path: Path) -> None:
     write_steps(tmp_path, 30)
     written = (tmp_path / "metrics.jsonl").stat().st_mtime
     jobs = {"train-1": state_of("10", state="RUNNING", nodes="nid005001")}
-    found = Status("baltic", launch(tmp_path, ["train-1"]), jobs, {}, Progress(30, 90, None, 60.0, None, None), [])
+    found = Status(
+        "baltic", launch(tmp_path, ["train-1"]), jobs, {}, Progress(30, 90, None, 60.0, None, None, None), []
+    )
     # Twenty steps of a minute each.
     assert examine(found, written + 1100) == []
     text = "\n".join(diagnosis(found, examine(found, written + 1300)))
