@@ -1,13 +1,15 @@
-"""One scorer over one file of requests: `python -m benchmarks.scorers eurolm|lm-eval MODEL REQUESTS ANSWERS`.
+"""One scorer that waits for files of requests: `python -m benchmarks.scorers eurolm|lm-eval MODEL`.
 
+Each line of standard input names a JSON file, a list of [context, continuation]; each line of output answers one.
 CPU-seconds are those of scoring alone, from strings to log-likelihoods: imports, model loading and a first small batch
-(which warms kernels up) are left out on both sides. Requests: a JSON list of [context, continuation].
+(which warms kernels up) are left out on both sides.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -54,15 +56,18 @@ def harness_scorer(model: Path) -> Score:
 
 
 def main() -> None:
-    """Score the requests and write `cpu_s` and `log_likelihoods`."""
-    scorer, model, requests_file, answers = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4])
+    """Answer each file with `cpu_s`, `peak_bytes` of this process so far and `log_likelihoods`."""
+    scorer, model = sys.argv[1], Path(sys.argv[2])
     torch.set_num_threads(1)
-    requests = [(context, text) for context, text in json.loads(requests_file.read_text())]
     score = eurolm_scorer(model) if scorer == "eurolm" else harness_scorer(model)
-    score(requests[:WARM_UP])
-    started = time.process_time()
-    found = score(requests)
-    answers.write_text(json.dumps({"cpu_s": time.process_time() - started, "log_likelihoods": found}))
+    for line in sys.stdin:
+        requests = [(context, text) for context, text in json.loads(Path(line.strip()).read_text())]
+        score(requests[:WARM_UP])
+        started = time.process_time()
+        found = score(requests)
+        spent = time.process_time() - started
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(json.dumps({"cpu_s": spent, "peak_bytes": peak, "log_likelihoods": found}), flush=True)
 
 
 if __name__ == "__main__":
