@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,16 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "muon": {"name": "muon", "learning_rate": 5e-3, "muon_learning_rate": 0.02, "weight_decay": 0.01},
 }
 ROWS, ROW_TOKENS = 8, 64
+
+
+@pytest.fixture(scope="session", autouse=True)
+def wanted_deepspeed() -> None:
+    """`scripts/test --deepspeed VERSION` lays another DeepSpeed over the installed one: that is the one that runs."""
+    wanted = os.environ.get("EUROLM_TEST_DEEPSPEED")
+    if wanted is not None:
+        import deepspeed
+
+        assert deepspeed.__version__ == wanted
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,12 @@ def start(world: int, fp32: bool, name: str = "adamw", **train: Any) -> Any:
         settings |= {"bf16": {"enabled": False}, "data_types": {"grad_accum_dtype": "fp32"}}
     if config.hpz_ranks:
         # Tensors this small would never be let go, and what is never let go needs no second copy.
-        never_kept = ("max_reuse_distance", "max_live_parameters", "prefetch_bucket_size", "param_persistence_threshold")
+        never_kept = (
+            "max_reuse_distance",
+            "max_live_parameters",
+            "prefetch_bucket_size",
+            "param_persistence_threshold",
+        )
         settings["zero_optimization"] |= {f"stage3_{name}": 0 for name in never_kept}
     model = build_model(ModelConfig(**SIZES), VOCABULARY, 0)
     checkpoint_activations(model, config.activation_checkpointing)
