@@ -27,8 +27,9 @@ from eurolm.machine.host import cores
 from eurolm.model.build import check_eod, initial_tensor, name_special_ids
 from eurolm.model.families import check_continuable, transformers_config
 from eurolm.model.load import load_model, stored_dtype
+from eurolm.model.records import InitialRecord, VocabularyRecord
 from eurolm.model.tensor_file import Entry, write_tensors
-from eurolm.model.vocabulary import VocabularyRecord, embedding_matrices, fitted
+from eurolm.model.vocabulary import embedding_matrices, fitted
 from eurolm.tokenizer.load import load
 
 SHARD_BYTES = 5 * 10**9
@@ -37,18 +38,6 @@ AHEAD = 8
 """Most tensors in the making: one core draws 130 million normal numbers a second, four minutes for a 30B model."""
 RECORD = "initial.json"
 """File beside the weights that says where they come from."""
-
-
-@dataclass(frozen=True)
-class InitialRecord:
-    """Where the initial weights come from; for the run's ledger."""
-
-    model: str
-    """`seed N`, or the directory that is continued."""
-    parameters: int
-    dtype: str
-    vocabulary: VocabularyRecord | None
-    """What became of the embedding's rows; null for seeded weights."""
 
 
 @dataclass(frozen=True)

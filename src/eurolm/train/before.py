@@ -103,7 +103,7 @@ def no_room(use: Path, device: torch.device) -> str | None:
         return None
     return (
         f"the original needs {wanted / 1e9:.1f} GB beside the model in training, the device has {free / 1e9:.1f} GB "
-        f"free. Score it by itself: eurolm evaluate {use}"
+        f"free; score it by itself with `eurolm evaluate {use}`"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eurolm.console import Reporter, Task
+from eurolm.model.records import VocabularyRecord
 
 
 class Follower:
@@ -47,6 +48,10 @@ class Narrator:
             elif line["event"] == "validation":
                 scores = ", ".join(f"{language} {bits:.3f}" for language, bits in line["bits_per_byte"].items())
                 self.reporter.say(f"  step {line['step']:,}: bits per byte {scores}", **line)
+            elif line["event"] == "initial" and line["vocabulary"] is not None:
+                self._tell_vocabulary(line)
+            elif line["event"] == "original":
+                self._tell_original(line)
             elif line["event"] == "save_failed":
                 self.reporter.warn(
                     f"the checkpoint of step {line['step']:,} could not be saved: {line['cause']}. Training goes on "
@@ -61,3 +66,17 @@ class Narrator:
                     f"({line['skipped_in_a_row']} in a row).",
                     **line,
                 )
+
+    def _tell_vocabulary(self, line: dict[str, Any]) -> None:
+        record = VocabularyRecord(**line["vocabulary"])
+        if record.not_found:
+            self.reporter.warn(record.said(), **line)
+        else:
+            self.reporter.say(f"  {record.said()}", **line)
+
+    def _tell_original(self, line: dict[str, Any]) -> None:
+        if line["left_out"] is not None:
+            self.reporter.warn(f"bits per byte of {line['model']} left out: {line['left_out']}.", **line)
+            return
+        scores = ", ".join(f"{language} {bits:.3f}" for language, bits in line["bits_per_byte"].items())
+        self.reporter.say(f"  before, with its own tokenizer: bits per byte {scores}", **line)
