@@ -24,11 +24,11 @@ from eurolm.scoring.ranks import ALONE, Ranks
 IGNORED = -100
 """Target that is not scored (the convention of torch's cross-entropy)."""
 
-LOGITS_PER_CHUNK = {"cpu": 2**23, "cuda": 2**26}
-"""Logits held at once: 32 MB in fp32 is near the size of a last-level cache (measured fastest on 2 Zen cores); an
-accelerator likes fewer, larger products."""
+LOGITS_PER_CHUNK = {"cpu": 2**22, "cuda": 2**26}
+"""Logits held at once. On a CPU 16 MB in fp32: blocks from 32 MB on are mapped and zeroed anew each time (glibc), which
+cost a quarter of the time of a model 64 wide; one 512 wide loses a tenth. An accelerator likes fewer, larger products."""
 
-LEAST_POSITIONS_PER_CHUNK = 256
+LEAST_POSITIONS_PER_CHUNK = 128
 """With a very large vocabulary a chunk grows beyond that, else the head's weights are re-read too often."""
 
 
