@@ -26,7 +26,8 @@ IGNORED = -100
 
 LOGITS_PER_CHUNK = {"cpu": 2**22, "cuda": 2**26}
 """Logits held at once. On a CPU 16 MB in fp32: blocks from 32 MB on are mapped and zeroed anew each time (glibc), which
-cost a quarter of the time of a model 64 wide; one 512 wide loses a tenth. An accelerator likes fewer, larger products."""
+cost a quarter of the time of a model 64 wide; one 512 wide loses a tenth. An accelerator likes fewer, larger
+products."""
 
 LEAST_POSITIONS_PER_CHUNK = 128
 """With a very large vocabulary a chunk grows beyond that, else the head's weights are re-read too often."""
