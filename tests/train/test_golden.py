@@ -24,10 +24,14 @@ def key() -> str:
     import torch
 
     capability = torch.backends.cpu.get_cpu_capability()
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    # Matrix kernels are chosen by more than the width of vectors (AVX512_BF16, AMX, caches).
-    cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-    return f"deepspeed {deepspeed.__version__}, torch {torch.__version__}, {capability}, {cpu}, 1 thread"
+    return f"deepspeed {deepspeed.__version__}, torch {torch.__version__}, {capability}, {cpu()}, 1 thread"
+
+
+def cpu() -> str:
+    """Family, model and stepping: matrix kernels are chosen by more than the width of vectors (AVX512_BF16, AMX)."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines())
+    named = {name.strip(): value.strip() for name, value in fields.items()}
+    return f"{named.get('vendor_id')} {named.get('cpu family')}/{named.get('model')}/{named.get('stepping')}"
 
 
 @pytest.mark.parametrize("stage", [1, 3])
