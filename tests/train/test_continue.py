@@ -95,11 +95,13 @@ def base(context: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "run" / "model"
 
 
-def test_continued_training_lowers_bits_per_byte_of_the_new_languages(context: Any, base: Path, tmp_path: Path) -> None:
+def test_continued_training_lowers_bits_per_byte_of_the_new_languages(
+    context: Any, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = tmp_path / "continued"
     prose = passages(tmp_path)
     write_corpus(root / "corpus", SECOND, prose)
-    learnt = [f"{language}={path}" for language in ("lv", "et") for path in sorted(SAMPLE.glob(f"{language}_*"))[:2]]
+    learnt = [f"{language}={path}" for language in ("lv", "et") for path in SAMPLE.glob(f"{language}_common_voice*")]
     extend(Wish(base, learnt, 256, [f"en={tmp_path / 'english.txt'}"]), root / "tokenizer")
     inputs = prepared(root, root / "tokenizer", settings(use=base))
     assert start_attempt(context, inputs).wait()["worked"]
@@ -107,7 +109,6 @@ def test_continued_training_lowers_bits_per_byte_of_the_new_languages(context: A
     (before,) = (line for line in lines if line["event"] == "original")
     (start, first), (end, last) = validations(root / "run")[0], validations(root / "run")[-1]
     assert (start, end) == (0, STEPS)
-    print("before", before["bits_per_byte"], "step 0", first, "after", last)
     assert before["bits_per_byte"].keys() == first.keys() == last.keys() == {"en", "lv", "et"}
     assert before["model"] == str(base) and before["left_out"] is None
     for language in ("lv", "et"):
