@@ -47,6 +47,7 @@ def test_items_that_repeat_their_document_tell_as_much_as_documents() -> None:
 def test_nothing_seen_is_not_nothing_possible() -> None:
     none = share_interval(np.zeros(20), np.full(20, 10.0))
     assert none.low == 0.0
+    assert wilson(0.0, 12)[0] == 0.0 and wilson(1.0, 12)[1] == 1.0
     # As if items of a document were correlated by 0.3: 200 items tell as much as 54.
     assert none.high == pytest.approx(float(wilson(0.0, 200 / 3.7)[1]))
 

@@ -68,7 +68,7 @@ def learn(model: Any, ids: np.ndarray, steps: int) -> None:
         optimizer.step()
 
 
-@pytest.fixture(scope="session", params=["trained", "random"])
+@pytest.fixture(scope="module", params=["trained", "random"])
 def subject(
     request: pytest.FixtureRequest, corpus: Path, tokenizer_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Subject:
@@ -93,7 +93,7 @@ def subject(
     return trained(place, tokenizer, CPU)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def questions() -> list[Question]:
     """Minimal pairs, letters, cloze with and without its question, sentences, translations."""
     found = []
@@ -106,7 +106,7 @@ def questions() -> list[Question]:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def theirs(subject: Subject, questions: list[Question]) -> list[list[Answer]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")

@@ -63,8 +63,8 @@ def evaluate(
         return
     if source is None:
         raise ConfigError("Name a run, a checkpoint or a model directory: eurolm evaluate RUN|MODEL --suite NAME.")
-    if given["checkpoints"]:
-        _checkpoints(source, workspace, reporter)
+    if given["checkpoints"] or _is_curve_point(source, workspace, given, out):
+        _checkpoints(source, workspace, given["step"], reporter)
         return
     config = _config(given)
     found = find(source, given["step"], workspace)
@@ -98,8 +98,19 @@ def find(source: str, step: int | None, workspace: Path) -> Source:
     return Source(model, run_dir, None, run_dir.name if run_dir else model.resolve().name)
 
 
-def _checkpoints(source: str, workspace: Path, reporter: Reporter) -> None:
-    from eurolm.artifacts.lease import lease
+def _is_curve_point(source: str, workspace: Path, given: dict[str, Any], out: Path | None) -> bool:
+    """A checkpoint of a run asked for the very suite that the run's curves are made of: it is a point of them."""
+    from eurolm.config.load import load_config
+
+    places = (workspace / "runs" / source, Path(source))
+    run_dir = next((place for place in places if (place / "config.yaml").is_file()), None)
+    special = out is not None or any(given[name] for name in ("tasks", "limit", "chat", "replay", "hits"))
+    if run_dir is None or given["step"] is None or special or given["backend"] != BACKENDS[0]:
+        return False
+    return load_config(run_dir / "config.yaml").config.evaluate.checkpoint_suite == str(given["suite"])
+
+
+def _checkpoints(source: str, workspace: Path, step: int | None, reporter: Reporter) -> None:
     from eurolm.cli.corpus import run_directory
     from eurolm.config.load import load_config
     from eurolm.evaluate.checkpoints import evaluate_checkpoints
@@ -107,9 +118,8 @@ def _checkpoints(source: str, workspace: Path, reporter: Reporter) -> None:
 
     run_dir = run_directory(source, workspace)
     config = load_config(run_dir / "config.yaml").config
-    with lease(run_dir / "evaluate.lease"):
-        done = evaluate_checkpoints(config, run_dir, run_dir / "corpus", export_step, reporter)
-    for place in done:
+    corpus = run_dir / "corpus" if (run_dir / "corpus").is_dir() else None
+    for place in evaluate_checkpoints(config, run_dir, corpus, export_step, reporter, step):
         click.echo(place / "results.json")
 
 
@@ -169,7 +179,7 @@ def _evaluate(
 
     ranks = join_ranks()
     model = ranks.from_first(lambda: _model(found))
-    corpus = found.run_dir / "corpus" if found.run_dir is not None else None
+    corpus = found.run_dir / "corpus" if found.run_dir and (found.run_dir / "corpus").is_dir() else None
     chosen: Backend = next(name for name in get_args(Backend) if name == backend)
     request = replace(of_model(model, place, config, corpus, found.step), chat=chat, backend=chosen, ranks=ranks)
     if not ranks.first:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from eurolm.artifacts.atomic import read_json, write_json
+from eurolm.artifacts.lease import lease
 from eurolm.artifacts.manifest import read_manifest
+from eurolm.artifacts.paths import make_writable
 from eurolm.config.evaluate import EvaluateConfig
 from eurolm.config.model import Config
 from eurolm.console import Reporter
@@ -27,12 +29,18 @@ def curve_config(config: EvaluateConfig) -> EvaluateConfig:
 
 
 def evaluate_checkpoints(
-    config: Config, run_dir: Path, corpus: Path | None, export: Callable[[Path, int, Path], Path], reporter: Reporter
+    config: Config,
+    run_dir: Path,
+    corpus: Path | None,
+    export: Callable[[Path, int, Path], Path],
+    reporter: Reporter,
+    step: int | None = None,
 ) -> list[Path]:
     """Score each permanent checkpoint of a run that is not scored yet into `evaluation/step-*`; returns all of these.
 
-    `export(run_dir, step, out)` writes the model of a checkpoint in Hugging Face format; the copy is removed when it
-    has been scored. Raises what `evaluate` raises.
+    With `step` only that one, kept for good or not. `export(run_dir, step, out)` writes the model of a checkpoint in
+    Hugging Face format; the copy is removed when it has been scored. Raises what `evaluate` raises, BusyError where
+    another process is at the same checkpoint.
     """
     if config.evaluate.checkpoint_suite is None:
         return []
@@ -41,7 +49,7 @@ def evaluate_checkpoints(
     found = []
     for checkpoint in complete(run_dir / "checkpoints"):
         progress = read_progress(checkpoint)
-        if not progress.permanent:
+        if not progress.permanent if step is None else progress.step != step:
             continue
         place = run_dir / "evaluation" / checkpoint.name
         made_from = {"content": read_manifest(checkpoint).content, "asked": asked, "samples": progress.state.samples}
@@ -49,12 +57,14 @@ def evaluate_checkpoints(
         if (place / RESULTS).is_file() and _made_from(place) == made_from:
             continue
         reporter.say(f"  checkpoint {checkpoint.name}")
-        model = place / "model"
-        shutil.rmtree(model, ignore_errors=True)
-        export(run_dir, progress.step, model)
-        evaluate(of_model(model, place, settings, corpus, progress.step), reporter)
-        write_json(place / MADE_FROM, made_from)
-        shutil.rmtree(model)
+        make_writable(place)
+        with lease(place / "evaluate.lease"):
+            model = place / "model"
+            shutil.rmtree(model, ignore_errors=True)
+            export(run_dir, progress.step, model)
+            evaluate(of_model(model, place, settings, corpus, progress.step), reporter)
+            write_json(place / MADE_FROM, made_from)
+            shutil.rmtree(model)
     return found
 
 

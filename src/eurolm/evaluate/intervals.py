@@ -56,7 +56,9 @@ def wilson(share: Floats | float, items: Floats | float) -> tuple[Floats, Floats
     share, items = np.asarray(share, np.float64), np.asarray(items, np.float64)
     middle = (share + Z * Z / (2 * items)) / (1 + Z * Z / items)
     half = Z / (1 + Z * Z / items) * np.sqrt(share * (1 - share) / items + Z * Z / (4 * items * items))
-    return np.maximum(0.0, middle - half), np.minimum(1.0, middle + half)
+    # Exactly 0 and 1 at the ends: rounding would leave a low end of 1e-17, which is above a baseline of 0.
+    low, high = np.where(share <= 0, 0.0, middle - half), np.where(share >= 1, 1.0, middle + half)
+    return np.maximum(0.0, low), np.minimum(1.0, high)
 
 
 def effective_items(points: Floats, sizes: Floats) -> Floats:
@@ -75,7 +77,7 @@ def effective_items(points: Floats, sizes: Floats) -> Floats:
     leverage = np.minimum(sizes / items[..., None], 1 - 1e-9)
     between = (residuals**2 / (1 - leverage)).sum(-1) * (t.ppf(0.975, groups - 1) / Z) ** 2
     binomial = items * share * (1 - share)
-    seen = (binomial > 1e-12) & (between > 0)
+    seen = binomial > 1e-12
     effect = between / np.where(seen, binomial, 1.0)
     holders = np.minimum((points > 0).sum(-1), (points < sizes).sum(-1))
     less, more = TRUSTED_CLUSTERS

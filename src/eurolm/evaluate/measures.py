@@ -16,6 +16,7 @@ import numpy as np
 from eurolm.evaluate.intervals import (
     NONE,
     Floats,
+    Interval,
     cluster_sums,
     effective_items,
     ratio_interval,
@@ -78,7 +79,7 @@ def figure(measure: Measure, clusters: Sequence[str], chosen: Sequence[bool] | N
         case "ratio":
             interval = ratio_interval(sums[:, 0], sums[:, 1])
         case _:
-            interval = statistic_interval(sums, sizes, value_of(measure.form))
+            interval = _within(statistic_interval(sums, sizes, value_of(measure.form)))
     if not all(end is None or np.isfinite(end) for end in (interval.low, interval.high)):
         interval = NONE
     return Figure(value, interval.low, interval.high, len(names), len(sums), effective)
@@ -91,6 +92,13 @@ def difference(first: Measure, second: Measure, clusters: Sequence[str], samples
     if first.form in ("share", "ratio") and np.array_equal(one[:, 1], other[:, 1]):
         return share_difference(one[:, 0], other[:, 0], one[:, 1], sizes, samples, seed)
     return statistic_difference(one, other, sizes, value_of(first.form), samples, seed)
+
+
+def _within(interval: Interval) -> Interval:
+    """Cut at 0 and 1, between which these figures lie."""
+    if interval.low is None or interval.high is None:
+        return interval
+    return Interval(max(0.0, interval.low), min(1.0, interval.high))
 
 
 def _ratio(sums: Floats) -> Floats:
