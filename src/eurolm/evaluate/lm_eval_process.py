@@ -26,8 +26,9 @@ def main(job_file: Path, answers_file: Path) -> None:
             "dtype": job["dtype"],
             "device": job["device"],
             "trust_remote_code": False,
-            # The attention kernel of eurolm's own scorer.
+            # As eurolm's own scorer. Without the second, log-probabilities of a bf16 model are rounded to bf16.
             "attn_implementation": "sdpa",
+            "softmax_dtype": "float32",
         },
         tasks=job["tasks"],
         task_manager=TaskManager(include_path=job["tasks_dir"], include_defaults=False),
