@@ -8,6 +8,10 @@ from eurolm.console import Reporter
 from eurolm.evaluate.paired import SCOPE
 from eurolm.evaluate.request import Material, Request
 from eurolm.evaluate.results import Figure, Results, Score, TaskScore
+from eurolm.evaluate.text import HeldoutText
+
+MOST_OF_ONE_GROUP = 0.25
+"""Share of the text from which one group decides how wide an interval is."""
 
 
 def notes(
@@ -49,6 +53,10 @@ def _text_notes(request: Request, material: Material, counted: dict[str, dict[st
                 f"{text.language}: {len(text.documents):,} of {text.available:,} held-out documents scored "
                 f"({sum(text.sizes):,} of {text.available_bytes:,} bytes; evaluate.heldout_max_bytes)."
             )
+        if text.documents and (largest := _largest_group(text)) > MOST_OF_ONE_GROUP:
+            said.append(
+                f"{text.language}: one group of documents holds {largest:.0%} of the scored bytes: a wide interval."
+            )
     for language, entry in counted.items():
         if not entry["complete"]:
             said.append(
@@ -62,6 +70,15 @@ def _text_notes(request: Request, material: Material, counted: dict[str, dict[st
     elif material.texts:
         said.append("The untrained model read the held-out text in windows without overlap.")
     return said
+
+
+def _largest_group(text: HeldoutText) -> float:
+    """Share of the bytes that the largest group of documents holds."""
+    sizes: dict[str, int] = {}
+    for document, size in zip(text.documents, text.sizes, strict=True):
+        name = document.group or document.id
+        sizes[name] = sizes.get(name, 0) + size
+    return max(sizes.values()) / sum(sizes.values())
 
 
 def tell(results: Results, reporter: Reporter) -> None:
