@@ -12,7 +12,7 @@ from tests.slurm.running import HERE, desk
 
 SETTINGS = ("cluster.account=project_465000000", f"cluster.name={HERE / 'dask-nodes.yaml'}", "cluster.corpus_nodes=2")
 # A lost node is noticed when TCP gives it up, after 30 s unless told otherwise.
-SOON = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "6s"}
+SOON = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s"}
 
 
 def test_a_node_lost_in_the_corpus_job_changes_nothing(lumi: Cluster, tmp_path: Path) -> None:

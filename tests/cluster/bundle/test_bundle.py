@@ -21,7 +21,7 @@ INSTALL = Path(__file__).parents[3] / "slurm" / "install.sh"
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path, str]:
     """The workspace of a run with finished shards, its bundle with the wheels of the light base, and what was said."""
-    workspace = fill(tmp_path_factory.mktemp("bundle") / "work")
+    workspace = fill(tmp_path_factory.mktemp("bundle") / "work", documents_per_language=80)
     workspace.run("run", "small.yaml", "--until", "tokens")
     said = workspace.run("bundle", "small.yaml", "--cluster", "leonardo", "--extras", "")
     return workspace, workspace.path / "small-for-leonardo", said
