@@ -41,6 +41,7 @@ class Source:
 @click.option("--checkpoints", is_flag=True, help="Every checkpoint of RUN that is kept for good, now.")
 @click.option("--chat", is_flag=True, help="Ask as a conversation, by the model's chat template.")
 @click.option("--backend", type=click.Choice(BACKENDS), default="eurolm", show_default=True, help="Who scores.")
+@click.option("--endpoint", metavar="URL", help="Ask SOURCE, a model's name, of an OpenAI-compatible server.")
 @click.option("--replay", metavar="SHARE", help="Score that share of finished items again and report drift: 2%.")
 @click.option("--hits", multiple=True, type=click.Path(exists=True, path_type=Path), help="More contamination hits.")
 @click.option("--ranks", type=click.IntRange(min=1), help="Processes on this host; one per accelerator without it.")
@@ -67,6 +68,9 @@ def evaluate(
         _checkpoints(source, workspace, given["step"], reporter)
         return
     config = _config(given)
+    if given["endpoint"]:
+        _hand_over(_evaluate_endpoint(source, given["endpoint"], out, config, workspace, reporter), reporter)
+        return
     found = find(source, given["step"], workspace)
     place = out if out is not None else _place(found, config, workspace)
     if given["replay"]:
@@ -75,12 +79,26 @@ def evaluate(
     if _started_ranks(given["ranks"]):
         return
     value = _evaluate(found, place, config, given["chat"], given["backend"], reporter)
-    if value is None:
-        return
+    if value is not None:
+        _hand_over((value, place), reporter)
+
+
+def _hand_over(made: tuple[dict[str, Any], Path], reporter: Reporter) -> None:
+    value, place = made
     if reporter.mode == "json":
         click.echo(json.dumps(value, ensure_ascii=False))
     else:
         click.echo(place / "results.json")
+
+
+def _evaluate_endpoint(
+    model: str, url: str, out: Path | None, config: EvaluateConfig, workspace: Path, reporter: Reporter
+) -> tuple[dict[str, Any], Path]:
+    from eurolm.evaluate.endpoint import open_endpoint
+    from eurolm.evaluate.remote import evaluate_endpoint
+
+    place = out or workspace / "evaluation" / f"{model.replace('/', '-')}-{_asked(config)}"
+    return evaluate_endpoint(open_endpoint(url, model), place, config, reporter), place
 
 
 def find(source: str, step: int | None, workspace: Path) -> Source:
@@ -138,11 +156,15 @@ def _config(given: dict[str, Any]) -> EvaluateConfig:
 
 
 def _place(found: Source, config: EvaluateConfig, workspace: Path) -> Path:
-    asked = Path(config.suite).stem if config.suite else "-".join(config.tasks)[:80]
+    asked = _asked(config)
     if found.run_dir is not None:
         step = f"-step-{found.step:08d}" if found.step is not None else ""
         return found.run_dir / "evaluation" / f"{asked}{step}"
     return workspace / "evaluation" / f"{found.name}-{asked}"
+
+
+def _asked(config: EvaluateConfig) -> str:
+    return Path(config.suite).stem if config.suite else "-".join(config.tasks)[:80]
 
 
 def _share(text: str) -> float:

@@ -184,10 +184,10 @@ class Macro:
 class Settings:
     """What the figures depend on besides model and items."""
 
-    window_tokens: int
-    stride_tokens: int
+    window_tokens: int | None
+    stride_tokens: int | None
     bos_policy: str
-    """Bits per byte."""
+    """Bits per byte; null for a model behind a server."""
     opening: str
     """What stands before the texts of all other tasks."""
     heldout_max_bytes: int
@@ -196,16 +196,15 @@ class Settings:
     chat: bool
     """Prompts were put as conversations, by the model's chat template."""
     backend: str
-    """`eurolm` or `lm-eval`: who scored the tasks."""
+    """Who scored the tasks: `eurolm`, `lm-eval`, or `endpoint` for a model behind a server."""
     seed: int
     dtype: str
     device: str
     device_name: str
     attention: str
     batch_tokens: int | None
-    """Null: found by trying."""
-    threads: int
-    ranks: int
+    threads: int | None
+    ranks: int | None
     versions: dict[str, str | None]
 
 
@@ -215,9 +214,10 @@ class Results:
 
     schema: int
     suite: str | None
-    model_sha256: str
-    tokenizer_sha256: str
-    parameters: int
+    model_sha256: str | None
+    """Of weights and config; null for a model behind a server, of which neither these nor the next two are known."""
+    tokenizer_sha256: str | None
+    parameters: int | None
     step: int | None
     """Checkpoint; null for a finished or foreign model."""
     bits_per_byte: dict[str, LanguageScore]
