@@ -115,6 +115,17 @@ def test_killed_and_restarted_gives_the_same_scores(place: Path, first: Path, mo
         assert (out / name).read_bytes() == (first / name).read_bytes()
 
 
+@pytest.mark.long
+def test_two_ranks_give_the_bytes_of_one(place: Path, first: Path, model_dir: Path) -> None:
+    suite, out = str(place / "small.yaml"), place / "two-ranks"
+    command = [sys.executable, "-m", "eurolm", "evaluate", str(model_dir), "--suite", suite, "--out", str(out)]
+    done = subprocess.run([*command, "--ranks", "2", "--quiet"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for path in (*first.glob("items-*.jsonl"), first / "results.json"):
+        assert (out / path.name).read_bytes() == path.read_bytes()
+    assert json.loads((out / "manifest.json").read_text())["ranks"] == 2
+
+
 def test_scores_come_with_and_without_items_of_the_training_text(place: Path, first: Path, model_dir: Path) -> None:
     found = [json.loads(line) for line in (first / "items-scala-lv.jsonl").read_text().splitlines()]
     hits = [line["id"] for line in found[::3]]

@@ -135,7 +135,7 @@ def _results() -> Results:
     settings = Settings(
         window_tokens=64, stride_tokens=32, bos_policy="EOD first", opening="nothing", heldout_max_bytes=8000,
         limit=None, chat=False, backend="eurolm", seed=1, dtype="float32", device="cpu", device_name="cpu",
-        attention="sdpa", batch_tokens=512, threads=1, ranks=1, versions={"torch": "2.13.0"},
+        attention="sdpa", batch_tokens=512, threads=1, versions={"torch": "2.13.0"},
     )  # fmt: skip
     return Results(
         schema=SCHEMA, suite=None, model_sha256="ab" * 32, tokenizer_sha256="cd" * 32, parameters=123_456, step=None,

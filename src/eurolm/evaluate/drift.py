@@ -53,7 +53,7 @@ def replay_all(request: Request, share: float, reporter: Reporter) -> dict[str, 
         drifts = {asked.name: again(asked) for asked in material.tasks}
     for name, drift in drifts.items():
         reporter.say(f"  {name}: {in_words(drift)}")
-    then = {key: stored["settings"][key] for key in ("device_name", "dtype", "ranks", "versions")}
+    then = {key: stored["settings"][key] for key in ("device_name", "dtype", "batch_tokens", "versions")}
     value = {
         "share": share,
         "then": then,

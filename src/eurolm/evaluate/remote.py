@@ -110,6 +110,5 @@ def _settings(endpoint: Endpoint, config: EvaluateConfig) -> Settings:
         attention=NOT_KNOWN,
         batch_tokens=None,
         threads=None,
-        ranks=None,
         versions=versions(("eurolm", "sacrebleu")),
     )

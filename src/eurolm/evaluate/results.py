@@ -204,7 +204,6 @@ class Settings:
     attention: str
     batch_tokens: int | None
     threads: int | None
-    ranks: int | None
     versions: dict[str, str | None]
 
 

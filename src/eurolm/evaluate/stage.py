@@ -183,6 +183,7 @@ def _conclude(
             "started": started.isoformat(timespec="seconds"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "host": socket.gethostname(),
+            "ranks": request.ranks.count,
             "eurolm": __version__,
             "model": str(request.model.resolve()),
             "unit_seconds": units.seconds(),
@@ -234,6 +235,5 @@ def _settings(request: Request, how: Scoring, subject: Subject) -> Settings:
         attention="sdpa",
         batch_tokens=how.batch_tokens,
         threads=device.workers,
-        ranks=request.ranks.count,
         versions=versions(("eurolm", *LIBRARIES)),
     )
