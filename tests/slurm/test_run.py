@@ -81,7 +81,7 @@ def test_a_dead_node_and_a_stop_change_no_loss_and_the_chain_ends_early(
     assert seconds(surplus) < 10 and "training is finished" in at_desk.log(started)
     assert not list(at_desk.run_dir("small").glob(f"logs/train-{started}-*"))
     at_desk.ended(at_desk.jobs("small")["evaluate-step-20"])
-    assert (at_desk.run_dir("small") / "evaluation" / "tiny-step-00000020" / "results.json").is_file()
+    assert (at_desk.run_dir("small") / "evaluation" / "step-00000020" / "results.json").is_file()
     # Its dependency was the last training job, which is cancelled; the one that finished released it.
     cluster.wait_for_job(jobs["evaluate"], "RUNNING", "COMPLETED", seconds=20)
 

@@ -42,9 +42,11 @@ class Action:
 
     verb: Literal["release", "cancel", "requeue"]
     job: str = ""
+    after: tuple[str, ...] = ()
+    """Jobs that a released one waits for besides this one."""
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.job}".strip()
+        return f"{self.verb} {self.job} {':'.join(self.after)}".strip()
 
 
 def is_training(name: str) -> bool:
@@ -68,12 +70,20 @@ def chain(kinds: Sequence[JobKind], training_jobs: int) -> list[PlannedJob]:
 
 
 def follow_up(
-    code: int, job: str, ids: Mapping[str, str], active: Collection[str], cancelled: bool, progressed: bool
+    code: int,
+    job: str,
+    ids: Mapping[str, str],
+    active: Collection[str],
+    *,
+    cancelled: bool = False,
+    progressed: bool = True,
+    scoring: Sequence[str] = (),
 ) -> list[Action]:
     """What follows when training job `job` ends with `code`.
 
     `ids` maps names to job ids of this launch; `active` holds the ids that wait or run. `cancelled`: the user has
     cancelled the run. `progressed`: this job or the ones before it moved the training on since the last failure.
+    `scoring`: jobs that score checkpoints; the evaluation, which draws their curves, must not meet them at one.
     """
     trains = [ids[name] for name in ids if is_training(name)]
     rest = [other for other in trains if other != job and other in active]
@@ -82,7 +92,8 @@ def follow_up(
     later = [ids[name] for name in after if ids[name] in active]
     if code == 0:
         # In this order: where the release fails, the surplus jobs end by themselves and the last one releases.
-        return [*(Action("release", first) for first in later[:1]), *(Action("cancel", other) for other in rest)]
+        released = [Action("release", first, tuple(scoring)) for first in later[:1]]
+        return [*released, *(Action("cancel", other) for other in rest)]
     if cancelled:
         return []
     if code in FINAL or not progressed:

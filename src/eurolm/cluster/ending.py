@@ -30,10 +30,11 @@ def actions_after(run_dir: Path, job: str, code: int) -> list[Action]:
         return []
     # The scoring of a checkpoint depends on nothing and nothing on it.
     ids = {name: known for name, known in launch.jobs.items() if not name.startswith(SCORING)}
+    scoring = [known for name, known in launch.jobs.items() if name.startswith(SCORING)]
     ended = {event["job"] for event in events(run_dir, ENDED)}
     after = list(ids.values())
     waiting = [other for other in after[after.index(job) + 1 :] if other not in ended]
-    return follow_up(code, job, ids, waiting, launch.cancelled, progressed)
+    return follow_up(code, job, ids, waiting, cancelled=launch.cancelled, progressed=progressed, scoring=scoring)
 
 
 def refuse_if_cancelled(run_dir: Path, job: str) -> None:

@@ -12,7 +12,8 @@ AFTER_FIRST = {"4", "5", "6", "7"}
 
 
 def follow(code: int, job: str = "3", active: set[str] = AFTER_FIRST, cancelled: bool = False, progressed: bool = True):
-    return [str(action) for action in follow_up(code, job, IDS, active, cancelled, progressed)]
+    told = follow_up(code, job, IDS, active, cancelled=cancelled, progressed=progressed)
+    return [str(action) for action in told]
 
 
 def test_dependencies() -> None:
@@ -51,4 +52,5 @@ def test_a_crash_is_tried_again_once_without_progress(code: int) -> None:
 
 
 def test_actions_print_as_the_batch_shell_reads_them() -> None:
+    assert str(Action("release", "6", ("8", "9"))) == "release 6 8:9"
     assert str(Action("requeue")) == "requeue" and str(Action("cancel", "12")) == "cancel 12"
