@@ -77,7 +77,7 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     subcommand_metavar="VERB …",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 2 bad config or input, 10 stopped in good order, 11 receipt, 12 numerics, 14 environment.",
+    epilog="Exit codes: 0 done, 2 bad config or input, 10 stopped in good order, 11 receipt, 12 numerics, 14 machine.",
 )
 @click.version_option(__version__, prog_name="eurolm")
 def cli() -> None:
