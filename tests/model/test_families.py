@@ -17,7 +17,7 @@ from eurolm.model import initial
 from eurolm.model.build import build_model, initial_tensor
 from eurolm.model.families import INITIAL_DEVIATION, check_continuable, transformers_config
 from eurolm.model.initial import write_initial
-from eurolm.model.load import open_model
+from eurolm.model.load import empty_model, open_model
 from eurolm.model.parts import part_of
 from eurolm.model.size import parameters
 
@@ -98,6 +98,13 @@ def test_written_weights_are_those_built_in_memory(
         tables, wanted = dict(opened.named_buffers()), dict(built.named_buffers())
         assert tables.keys() == wanted.keys()
         assert all(torch.equal(tables[name].float(), wanted[name].to(tables[name].dtype).float()) for name in tables)
+        # An empty model has all of that too, and no weights.
+        empty = empty_model(place, dtype)
+        assert {name: value.shape for name, value in empty.named_parameters()} == {
+            name: value.shape for name, value in opened.named_parameters()
+        }
+        assert all(torch.equal(value, tables[name]) for name, value in empty.named_buffers())
+        assert (empty.dtype, empty.generation_config.pad_token_id) == (dtype, 5)
         assert opened.config.pad_token_id is None
         assert (opened.config.bos_token_id, opened.config.eos_token_id) == (5, 5)
         assert opened.generation_config.pad_token_id == 5

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 from transformers.utils import logging
 
 from eurolm.errors import InputError
@@ -32,26 +34,20 @@ def load_model(path: Path, dtype: torch.dtype = torch.float32) -> PreTrainedMode
     Raises InputError where the directory holds no such model, or weights that are not those of its config.json.
     """
     check_directory(path)
-    # eurolm has its own progress bars; this one would print for every model of a few megabytes. What its warnings say
-    # of weights is said below, as an error.
-    logging.disable_progress_bar()
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=dtype,
-            attn_implementation="sdpa",
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        with _silenced():
+            model, found = AutoModelForCausalLM.from_pretrained(
+                path,
+                dtype=dtype,
+                attn_implementation="sdpa",
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+            )
     except (ValueError, OSError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         first_line = str(error).strip().partition("\n")[0]
         raise InputError(f"{path} cannot be loaded as a causal language model of transformers: {first_line}") from error
-    finally:
-        logging.set_verbosity(before)
     _check_weights(path, found)
     return model.eval()
 
@@ -74,6 +70,22 @@ def open_model(place: Path, dtype: torch.dtype) -> PreTrainedModel:
         finally:
             os.close(descriptor)
     return load_model(place, dtype)
+
+
+def empty_model(description: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """The model of the config.json in `description`, on the CPU, its weights allocated but not set.
+
+    By way of `from_pretrained`, not `to_empty`: rotary tables and Gemma's scale of embeddings are buffers that no file
+    holds, and would be left to chance.
+    """
+    config = AutoConfig.from_pretrained(description, local_files_only=True, trust_remote_code=False)
+    with torch.device("meta"):
+        shell = AutoModelForCausalLM.from_config(config)
+    weights = {name: torch.empty(shape.shape, dtype=dtype) for name, shape in shell.named_parameters()}
+    with _silenced():
+        model = type(shell).from_pretrained(None, config=config, state_dict=weights, dtype=dtype)
+    model.generation_config = GenerationConfig.from_pretrained(description, local_files_only=True)
+    return model
 
 
 def check_directory(path: Path) -> None:
@@ -116,3 +128,16 @@ def _check_weights(path: Path, found: dict[str, Any]) -> None:
                 f"{path}: {len(names)} weights of the model in config.json {what}, the first is {names[0]}. "
                 "The files belong to another model, or one of them was not fetched."
             )
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """eurolm has its own progress bars; transformers' would print for every model of a few megabytes. What its warnings
+    say of weights is said here as an error."""
+    before = logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

@@ -17,12 +17,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 from eurolm.artifacts.atomic import PARTIAL_MARK
 from eurolm.model.initial import write_initial
-from eurolm.model.load import open_model
-from eurolm.model.rope import restore_frequencies
+from eurolm.model.load import empty_model, open_model
 from eurolm.model.size import count, read_shape, shape_of
 from eurolm.tokenizer.load import LoadedTokenizer
 from eurolm.train import staging, store
@@ -36,7 +34,7 @@ INITIAL = "initial"
 def model_to_train(spec: RankSpec, tokenizer: LoadedTokenizer, device: torch.device) -> Iterator[Any]:
     """The model in bf16 on the CPU, while the block runs: afterwards the files it is mapped from are gone."""
     if spec.resume is not None:
-        yield empty_model(spec.resume / store.MODEL)
+        yield empty_model(spec.resume / store.MODEL, torch.bfloat16)
         return
     place, mine = _place(spec, tokenizer, device)
     if mine:
@@ -51,18 +49,6 @@ def model_to_train(spec: RankSpec, tokenizer: LoadedTokenizer, device: torch.dev
     dist.barrier()
     if mine:
         shutil.rmtree(place)
-
-
-def empty_model(description: Path) -> Any:
-    """The model of a config.json in bf16, its weights allocated but not set."""
-    config = AutoConfig.from_pretrained(description, local_files_only=True, trust_remote_code=False)
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-    model.generation_config = GenerationConfig.from_pretrained(description, local_files_only=True)
-    model.to_empty(device="cpu")
-    model.tie_weights()
-    restore_frequencies(model)
-    return model
 
 
 def _place(spec: RankSpec, tokenizer: LoadedTokenizer, device: torch.device) -> tuple[Path, bool]:
