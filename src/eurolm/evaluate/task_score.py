@@ -63,7 +63,7 @@ def all_prompts_sha256(asked: Asked) -> str:
 
 
 def macro(tasks: dict[str, TaskScore]) -> dict[str, Macro]:
-    """The mean headline of each language's tasks; languages in the order in which they come."""
+    """The mean headline of each language with two tasks or more, in the order in which they come."""
     found = {}
     for language in dict.fromkeys(task.language for task in tasks.values()):
         own = {name: task for name, task in tasks.items() if task.language == language}
@@ -73,7 +73,7 @@ def macro(tasks: dict[str, TaskScore]) -> dict[str, Macro]:
             for headline in [task.scores[task.headline]]
             if headline.better == "higher" and headline.figure.value is not None
         }
-        if not counted:
+        if len(counted) < 2:
             continue
         values = [one.value for one in counted.values() if one.value is not None]
         interval = mean_interval(values, [Interval(one.low, one.high) for one in counted.values()])
