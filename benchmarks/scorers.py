@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -66,8 +65,13 @@ def main() -> None:
         started = time.process_time()
         found = score(requests)
         spent = time.process_time() - started
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"cpu_s": spent, "peak_bytes": peak, "log_likelihoods": found}), flush=True)
+        print(json.dumps({"cpu_s": spent, "peak_bytes": _peak_bytes(), "log_likelihoods": found}), flush=True)
+
+
+def _peak_bytes() -> int:
+    """Of this program alone: `ru_maxrss` begins with what the process that started it had."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":

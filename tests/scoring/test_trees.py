@@ -32,9 +32,9 @@ def alone(model: Any, text: TokenText) -> tuple[np.ndarray, np.ndarray]:
     return table[places, targets], table[places].argmax(1) == targets
 
 
-@pytest.mark.parametrize("branching", [True, False])
+@pytest.mark.parametrize("branching", [1000, 53, 0])
 @pytest.mark.parametrize("batch_tokens", [1, 150, 100_000])
-def test_texts_score_as_they_do_alone(model: Any, branching: bool, batch_tokens: int) -> None:
+def test_texts_score_as_they_do_alone(model: Any, branching: int, batch_tokens: int) -> None:
     texts = texts_with_common_beginnings()
     shares: list[float] = []
     rows = tree_rows(texts, 64, branching)
@@ -48,7 +48,7 @@ def test_texts_score_as_they_do_alone(model: Any, branching: bool, batch_tokens:
 
 def test_what_texts_share_runs_once() -> None:
     texts = texts_with_common_beginnings()
-    rows = tree_rows(texts, 64, branching=True)
+    rows = tree_rows(texts, 64, branching=10_000)
     together = sum(row.length for row in rows)
     # 40 of examples, 12 per question, 0 + 1 + 2 + 3 inputs of its choices, and the last text by itself.
     assert together == 40 + 2 * (12 + 6) + 19
@@ -57,27 +57,36 @@ def test_what_texts_share_runs_once() -> None:
 
 def test_without_a_mask_only_continuations_of_one_text_share() -> None:
     texts = texts_with_common_beginnings()
-    rows = tree_rows(texts, 64, branching=False)
+    rows = tree_rows(texts, 64, branching=0)
     assert all(row.straight for row in rows)
     inputs, positions, mask, _ = batch_tables(texts, rows)
     assert mask is None
     assert (positions == np.arange(inputs.shape[1])).all()
     # One-token answers to one question are asked of one place.
     answers = [TokenText(np.append(sequence(1, 30), token), 1) for token in (5, 6, 7, 8)]
-    (row,) = tree_rows(answers, 64, branching=False)
+    (row,) = tree_rows(answers, 64, branching=0)
     assert row.length == 30
+
+
+def test_longer_texts_than_the_limit_do_not_branch() -> None:
+    """A row may go on with a longer text, but then nothing departs from it."""
+    texts = texts_with_common_beginnings()
+    for limit in (1, 52, 53, 54):
+        for row in tree_rows(texts, 64, branching=limit):
+            assert row.straight or max(len(texts[text].inputs) for text in row.texts) <= limit
+    assert len(tree_rows(texts, 64, branching=54)) < len(tree_rows(texts, 64, branching=0))
 
 
 def test_a_beginning_too_short_to_pay_for_the_mask_is_not_shared() -> None:
     texts = [TokenText(np.concatenate((sequence(0, 3), sequence(seed, 900))), 1) for seed in (1, 2)]
-    assert len(tree_rows(texts, 64, branching=True)) == 2
-    assert len(tree_rows(texts, 1_000_000, branching=True)) == 1
-    assert len(tree_rows(texts, 1_000_000, branching=True, longest=1000)) == 2
+    assert len(tree_rows(texts, 64, branching=10_000)) == 2
+    assert len(tree_rows(texts, 1_000_000, branching=10_000)) == 1
+    assert len(tree_rows(texts, 1_000_000, branching=10_000, longest=1000)) == 2
 
 
 def test_each_token_sees_its_own_text_alone() -> None:
     texts = texts_with_common_beginnings()[:8]
-    rows = tree_rows(texts, 64, branching=True)
+    rows = tree_rows(texts, 64, branching=10_000)
     inputs, positions, mask, _ = batch_tables(texts, rows)
     assert mask is not None
     for number, row in enumerate(rows):

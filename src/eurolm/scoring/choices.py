@@ -98,7 +98,7 @@ def score_continuations(
     longest = max(len(text.inputs) for text in texts)
     if batch_tokens is None:
         batch_tokens = automatic_batch_tokens(model, longest, ranks)
-    branching = traits.masks and (traits.window is None or longest <= traits.window)
+    branching = min(longest, traits.window or longest) if traits.masks else 0
     rows = tree_rows(texts, model.config.hidden_size, branching)
     scores = tree_scores(model, texts, rows, batch_tokens, advance, workers, ranks)
     # A masked NaN is still NaN: in one row a text that breaks the model takes its neighbours along. Those are asked

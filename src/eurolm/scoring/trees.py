@@ -74,30 +74,32 @@ class TreeRow:
         self.places.append(self.path[len(self.path) - text.scored :])
 
 
-def tree_rows(texts: Sequence[TokenText], width: int, branching: bool, longest: int = LONGEST_ROW) -> list[TreeRow]:
+def tree_rows(texts: Sequence[TokenText], width: int, branching: int, longest: int = LONGEST_ROW) -> list[TreeRow]:
     """Rows that hold every text once, those with common beginnings together where that saves work.
 
-    `width` is the model's. Without `branching`, for attention that takes no mask, a row holds only texts each of which
-    continues the one before, as the one-token answers of a question do.
+    `width` is the model's. Texts of more than `branching` inputs (0 for attention that takes no mask) have rows without
+    branches: each text in them continues the one before, as the one-token answers of a question do.
     """
     # Big-endian bytes sort as ids do: a text follows the one it shares most with, and one that it continues.
     keys = [text.inputs.astype(">u4").tobytes() for text in texts]
     rows: list[TreeRow] = []
     last = np.empty(0, np.int64)
+    longest_in_row = 0
     for index in sorted(range(len(texts)), key=lambda index: (keys[index], index)):
         inputs = texts[index].inputs
         shared = shared_prefix(last, inputs) if rows else 0
         new = len(inputs) - shared
-        joins = shared == len(last)
-        if rows and not joins and branching:
+        branches = max(longest_in_row, len(inputs)) <= branching
+        joins = bool(rows) and shared == len(last) and (branches or rows[-1].straight)
+        if rows and not joins and branches:
             # One row attends over all pairs of its places, two rows each over their own.
             more = (rows[-1].length + new) ** 2 - rows[-1].length ** 2 - len(inputs) ** 2
             joins = more <= shared * width * PAIRS_PER_TOKEN
-        if not (rows and joins and shared and rows[-1].length + new <= max(longest, len(inputs))):
+        if not (joins and shared and rows[-1].length + new <= max(longest, len(inputs))):
             rows.append(TreeRow())
-            shared = 0
+            shared = longest_in_row = 0
         rows[-1].add(index, texts[index], shared)
-        last = inputs
+        last, longest_in_row = inputs, max(longest_in_row, len(inputs))
     return rows
 
 
