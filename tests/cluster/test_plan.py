@@ -115,7 +115,7 @@ def test_the_figures_add_up(config: Path) -> None:
     assert plan.market_kg == Range(0, 0, 0)
     assert plan.location_kg is not None
     assert plan.location_kg.high == pytest.approx(plan.energy_kwh.high * 0.079)
-    assert plan.checkpoint_bytes == 14 * plan.parameters
+    assert plan.checkpoint_bytes == 12 * plan.parameters
     assert [row.nodes for row in plan.scaling] == [1, 2, 4, 8, 16, 32]
     assert read_plan(config.parent / "runs" / "base") == plan
 

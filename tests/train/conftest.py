@@ -18,7 +18,6 @@ from tests.train.driver import preloaded_context, start_attempt
 from eurolm.config.model import Config
 from eurolm.config.tokens import TokenizerConfig, TokensConfig
 from eurolm.console import Reporter
-from eurolm.errors import MachineError
 from eurolm.tokenizer.stage import build_tokenizer
 from eurolm.tokens.packing import build_packs
 from eurolm.tokens.stage import encode_corpus
@@ -177,16 +176,6 @@ def stopped_at(context: Any, data: Data, tmp_path_factory: pytest.TempPathFactor
 def copied(undisturbed: Path, run_dir: Path) -> Callable[[], Path]:
     """A copy of the undisturbed run that a test may change."""
     return lambda: Path(shutil.copytree(undisturbed, run_dir))
-
-
-def need_muon() -> None:
-    """Skip where the installed DeepSpeed's Muon is refused by eurolm (0.18.2)."""
-    from eurolm.train.optimizer import check_muon
-
-    try:
-        check_muon()
-    except MachineError as error:
-        pytest.skip(str(error))
 
 
 def losses(run_dir: Path) -> list[tuple[int, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.train.aimed import consumed
-from tests.train.conftest import OPTIMIZERS, ROWS, STEPS, Data, losses, need_muon
+from tests.train.conftest import OPTIMIZERS, ROWS, STEPS, Data, losses
 from tests.train.driver import start_attempt
 from tests.train.test_kills import Prepared
 
@@ -37,8 +37,6 @@ def test_another_number_of_ranks_goes_on(
     stopped_at: Callable[..., Path],
 ) -> None:
     """A receipt that differed would have ended the attempt with 11."""
-    if optimizer == "muon":
-        need_muon()
     shutil.copytree(stopped_at(stage, before, optimizer), run_dir)
     log = run_dir.with_name("log")
     log.mkdir()

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.train.conftest import need_muon
 from tests.train.driver import run_group
 
 from eurolm.config.architecture import ModelConfig
 from eurolm.config.train import TrainConfig
+from eurolm.errors import MachineError
 from eurolm.mixture.mixture import StepPlan
 from eurolm.mixture.rows import Batch
 
@@ -165,8 +165,6 @@ def poisoned(rank: int, world: int, where: str, name: str, stage: int = 1) -> di
 def test_a_value_that_is_not_finite_on_one_rank_skips_the_step_on_all(
     where: str, name: str, context: Any, tmp_path: Path
 ) -> None:
-    if name == "muon":
-        need_muon()
     first, second = run_group(context, tmp_path / "group", 2, poisoned, 2, where, name)
     assert first == second
     assert first["applied"] == [True, True, False, True, True]
@@ -263,3 +261,29 @@ def test_a_bad_gradient_on_one_rank_is_dropped_by_all_at_every_stage(stage: int,
     assert first["losses"] == second["losses"]
     assert all(loss is not None for loss in first["losses"])
     assert first["losses"][4] < first["losses"][0]
+
+
+def test_fp32_accumulation_is_fp32(context: Any, tmp_path: Path) -> None:
+    """Eight micro-batches of one row add up to the same as one of eight, closer than in bf16."""
+    settings = {"zero_stage": 2, "accumulation_dtype": "fp32"}
+    whole, parts = (
+        run_group(context, tmp_path / str(micro), 1, some_steps, 1, 4, settings, micro)[0]["losses"] for micro in (8, 1)
+    )
+    ours, theirs = ([float.fromhex(loss) for loss in losses] for losses in (parts, whole))
+    assert ours == pytest.approx(theirs, rel=1e-3)
+    assert theirs[-1] < theirs[0]
+
+
+def test_what_a_deepspeed_breaks_is_refused_by_looking_at_its_code() -> None:
+    """Muon that keeps NaN in its momentum, and fp32 accumulation that dies of one: 0.18.2 and 0.19.2."""
+    import deepspeed
+
+    from eurolm.train.engine import check_fp32_accumulation
+    from eurolm.train.optimizer import check_muon
+
+    for check in (check_muon, check_fp32_accumulation):
+        if deepspeed.__version__ in ("0.18.2", "0.19.2"):
+            with pytest.raises(MachineError, match=r"0\.19\.8 does"):
+                check()
+        else:
+            check()

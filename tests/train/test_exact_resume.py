@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.train.conftest import OPTIMIZERS, ROWS, STEPS, Data, losses, need_muon, validations
+from tests.train.conftest import OPTIMIZERS, ROWS, STEPS, Data, losses, validations
 from tests.train.driver import Attempt, start_attempt
 
 from eurolm.train import staging
@@ -77,7 +77,6 @@ def test_killed_and_resumed_equals_undisturbed(
 
 
 def test_muon_resumes_exactly(context: Any, data: Data, run_dir: Path) -> None:
-    need_muon()
     reference = run_dir.with_name("reference")
     assert start_attempt(context, data.inputs(reference, optimizer=OPTIMIZERS["muon"])).wait()["worked"]
     inputs = data.inputs(run_dir, save_every_minutes=SAVE_OFTEN, optimizer=OPTIMIZERS["muon"])

@@ -34,10 +34,11 @@ class Sizes:
 
 
 def checkpoint_bytes(shape: Shape, optimizer: str) -> int:
-    """One checkpoint: fp32 masters and moments, and the bf16 weights once. Muon has one bf16 momentum per matrix."""
+    """One checkpoint: fp32 masters and moments (the bf16 weights are the masters, rounded). Muon has one bf16 momentum
+    per matrix."""
     matrices, rest = (sum(group) for group in parameter_groups(shape))
     state = 2 if optimizer == "muon" else 8
-    return (2 + 4 + state) * matrices + (2 + 4 + 8) * rest
+    return (4 + state) * matrices + (4 + 8) * rest
 
 
 def sizes(config: Config, shape: Shape, vocab_size: int, ranks: int, tokens: Path | None) -> Sizes:

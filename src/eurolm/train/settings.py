@@ -38,11 +38,11 @@ def check_engine(train: TrainConfig) -> None:
             f"train.optimizer.name = muon with train.zero_stage = {stage}: DeepSpeed's Muon skips no bad "
             "step outside ZeRO 1 and 2, and refuses reduce-scatter at 3. Set train.zero_stage=1, or take adamw."
         )
-    if train.accumulation_dtype == "fp32" and (stage in (0, 3) or train.optimizer.name == "muon"):
+    if train.accumulation_dtype == "fp32" and (stage != 2 or train.optimizer.name == "muon"):
         raise ConfigError(
             f"train.accumulation_dtype = fp32 with train.zero_stage = {stage} and {train.optimizer.name}: DeepSpeed "
-            "refuses it at stage 0, ignores it at 3, and its Muon mixes types. Set it to bf16, or use AdamW at stage 1 "
-            "or 2."
+            "refuses it at stage 0, builds another optimizer at 1 (0.18.2 one that is not sharded), ignores it at 3, "
+            "and its Muon mixes types. Set it to bf16, or use AdamW at stage 2."
         )
 
 
