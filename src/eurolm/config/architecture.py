@@ -9,7 +9,6 @@ from pydantic import Field
 
 from eurolm.config.fields import Output, Section
 
-
 Family = Literal["llama", "mistral", "qwen2", "qwen3", "gemma3_text", "olmo2"]
 
 

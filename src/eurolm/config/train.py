@@ -8,7 +8,6 @@ from pydantic import Field
 
 from eurolm.config.fields import Observation, Output, Section
 
-
 Part = Literal["embeddings", "head", "body"]
 """Parts of a model that may learn at rates of their own."""
 
@@ -92,7 +91,7 @@ class TrainConfig(Section):
     """`full` keeps only the layers' inputs and computes each layer twice; `selective` keeps results of matrix products
     and attention and recomputes the rest."""
     attention: Observation[Literal["auto", "eager", "sdpa", "flash_attention_2"]] = "auto"
-    """Kernel; `auto` takes FlashAttention-2 on GPUs where it is installed, else SDPA, and eager for short rows on CPUs."""
+    """Kernel; `auto` takes FlashAttention-2 on GPUs that have it, else SDPA, and eager for short rows on CPUs."""
     accumulation_dtype: Output[Literal["bf16", "fp32"]] = "bf16"
     """Type in which gradients of micro-batches are added up."""
     communication_dtype: Output[Literal["bf16", "fp32"]] = "fp32"

@@ -94,7 +94,8 @@ def _start(spec: RankSpec, tokenizer: LoadedTokenizer, device: torch.device) -> 
             compile_layers(model)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         rows = spec.train.micro_batch_rows or spec.mixture.phases[0].batch_rows // spec.ranks
-        return start_engine(model, spec.train, engine_settings(spec.train, parameters, rows), spec.ranks)
+        settings = engine_settings(spec.train, parameters, rows, accelerator=device.type != "cpu")
+        return start_engine(model, spec.train, settings, spec.ranks)
 
 
 def resume(spec: RankSpec, engine: Engine, mixture: Mixture, phases: PhaseChanges, probe: Any) -> TrainState:
