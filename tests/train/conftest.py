@@ -37,8 +37,8 @@ ROWS, ROW_TOKENS = 8, 64
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave ZeRO-3 out on DeepSpeed 0.18.2: over gloo, with busy cores, about one step in five hundred meets values that
-    are not there (docs/benchmarks.md, "DeepSpeed 0.18.2 at ZeRO-3"); neither 0.19.8 nor other stages do."""
+    """Leave ZeRO-3 out on DeepSpeed 0.18.2: over gloo, with busy cores, about one step in five hundred meets wrong
+    values (docs/benchmarks.md, "DeepSpeed 0.18.2 at ZeRO-3"); it was seen neither on 0.19.8 nor at other stages."""
     if os.environ.get("EUROLM_TEST_DEEPSPEED") != "0.18.2":
         return
     left_out = [item for item in items if "tests/train" in item.nodeid and _is_zero_3(item)]
