@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from eurolm.config.architecture import Family, ModelConfig
 from eurolm.config.load import load_config
 from eurolm.errors import ConfigError, InputError, MachineError
-from eurolm.model import initial
+from eurolm.model import tensor_file
 from eurolm.model.build import build_model, initial_tensor
 from eurolm.model.families import INITIAL_DEVIATION, check_continuable, transformers_config
 from eurolm.model.initial import write_initial
@@ -84,7 +84,7 @@ def test_written_weights_are_those_built_in_memory(
 ) -> None:
     config = tiny(family, tie_embeddings=tie)
     built = build_model(config, 300, 5).eval()
-    monkeypatch.setattr(initial, "SHARD_BYTES", 200_000)
+    monkeypatch.setattr(tensor_file, "FILE_BYTES", 200_000)
     for dtype in (torch.float32, torch.bfloat16):
         place = tmp_path / str(dtype)
         record = write_initial(config, 300, 5, tmp_path, place, dtype)
@@ -123,7 +123,7 @@ def test_a_killed_attempt_leaves_nothing_and_a_place_is_written_once(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched, pytest.raises(MachineError, match=r"cannot be written .* No space left"):
-        patched.setattr(initial, "write_tensors", full)
+        patched.setattr(tensor_file, "write_tensors", full)
         write_initial(config, 300, 5, tmp_path, place, torch.float32)
     assert list(tmp_path.iterdir()) == []
     write_initial(config, 300, 5, tmp_path, place, torch.float32)

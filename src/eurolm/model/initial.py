@@ -28,12 +28,10 @@ from eurolm.model.build import check_eod, initial_tensor, name_special_ids
 from eurolm.model.families import check_continuable, transformers_config
 from eurolm.model.load import load_model, stored_dtype
 from eurolm.model.records import InitialRecord, VocabularyRecord
-from eurolm.model.tensor_file import Entry, write_tensors
+from eurolm.model.tensor_file import Entry, write_model
 from eurolm.model.vocabulary import embedding_matrices, fitted
 from eurolm.tokenizer.load import load
 
-SHARD_BYTES = 5 * 10**9
-"""Most bytes of a file, one tensor at least."""
 AHEAD = 8
 """Most tensors in the making: one core draws 130 million normal numbers a second, four minutes for a 30B model."""
 RECORD = "initial.json"
@@ -106,20 +104,9 @@ def _continued(use: Path, tokenizer_dir: Path) -> _Weights:
 
 
 def _write_weights(weights: _Weights, place: Path, dtype: torch.dtype) -> None:
-    """safetensors files of at most SHARD_BYTES, with an index where there are several."""
-    shards = list(_shards(weights.shapes, dtype.itemsize))
-    names = (
-        ["model.safetensors"]
-        if len(shards) == 1
-        else [f"model-{number + 1:05d}-of-{len(shards):05d}.safetensors" for number in range(len(shards))]
-    )
+    """The weights in `dtype`, each made when its turn comes."""
     made = _made_ahead(lambda name: weights.tensor(name, dtype), list(weights.shapes))
-    for file, shard in zip(names, shards, strict=True):
-        write_tensors(place / file, {name: Entry(dtype, tuple(weights.shapes[name]), made.__next__) for name in shard})
-    if len(shards) > 1:
-        size = sum(shape.numel() for shape in weights.shapes.values()) * dtype.itemsize
-        files = {name: file for file, shard in zip(names, shards, strict=True) for name in shard}
-        write_json(place / "model.safetensors.index.json", {"metadata": {"total_size": size}, "weight_map": files})
+    write_model(place, {name: Entry(dtype, tuple(shape), made.__next__) for name, shape in weights.shapes.items()})
 
 
 def _made_ahead(make: Callable[[str], torch.Tensor], names: list[str]) -> Iterator[torch.Tensor]:
@@ -132,19 +119,6 @@ def _made_ahead(make: Callable[[str], torch.Tensor], names: list[str]) -> Iterat
             if name is not None:
                 waiting.append(pool.submit(make, name))
             yield done
-
-
-def _shards(shapes: Mapping[str, torch.Size], itemsize: int) -> Iterator[list[str]]:
-    shard: list[str] = []
-    held = 0
-    for name, shape in shapes.items():
-        size = shape.numel() * itemsize
-        if shard and held + size > SHARD_BYTES:
-            yield shard
-            shard, held = [], 0
-        shard.append(name)
-        held += size
-    yield shard
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from eurolm.artifacts.atomic import write_json
+
 DTYPES = {
     torch.float32: "F32",
     torch.bfloat16: "BF16",
@@ -21,6 +23,8 @@ DTYPES = {
     torch.int64: "I64",
 }
 HEADER_ALIGNMENT = 8
+FILE_BYTES = 5 * 10**9
+"""Most bytes of tensors in one file of a model."""
 
 
 @dataclass(frozen=True)
@@ -66,3 +70,26 @@ def write_tensors(path: Path, entries: Mapping[str, Entry]) -> None:
                     f"{name} is {tensor.dtype} {tuple(tensor.shape)}, promised {entry.dtype} {entry.shape}"
                 )
             stream.write(tensor.view(-1).view(torch.uint8).numpy().data)
+
+
+def write_model(place: Path, entries: Mapping[str, Entry]) -> None:
+    """`model.safetensors` in `place`, or several files with an index, named as `save_pretrained` names them; tensors in
+    the order of `entries`."""
+    groups: list[dict[str, Entry]] = [{}]
+    held = 0
+    for name, entry in entries.items():
+        if groups[-1] and held + entry.bytes > FILE_BYTES:
+            groups.append({})
+            held = 0
+        groups[-1][name] = entry
+        held += entry.bytes
+    if len(groups) == 1:
+        write_tensors(place / "model.safetensors", groups[0])
+        return
+    where: dict[str, str] = {}
+    for number, group in enumerate(groups, start=1):
+        file = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
+        write_tensors(place / file, group)
+        where |= dict.fromkeys(group, file)
+    size = sum(entry.bytes for entry in entries.values())
+    write_json(place / "model.safetensors.index.json", {"metadata": {"total_size": size}, "weight_map": where})

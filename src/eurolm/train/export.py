@@ -21,7 +21,7 @@ from eurolm.artifacts.manifest import Manifest, describe_files, hash_of, write_m
 from eurolm.errors import MachineError
 from eurolm.mixture.rows import Batch
 from eurolm.model.load import load_model
-from eurolm.model.tensor_file import Entry, write_tensors
+from eurolm.model.tensor_file import Entry, write_model
 from eurolm.train import store
 from eurolm.train.inputs import SUMMARY
 from eurolm.train.loss import CausalLoss
@@ -35,8 +35,6 @@ TOKENIZER_FILES = (
     "tokenizer.model",
     "tokenizer_config.json",
 )
-FILE_BYTES = 5 * 10**9
-"""Most bytes in one weights file."""
 SHAPES = "shapes.json"
 """Parameter → shape, beside the config."""
 PARITY = 2e-3
@@ -85,25 +83,17 @@ def export_checkpoint(checkpoint: Path, tokenizer: Path, place: Path, fingerprin
 
 
 def write_weights(checkpoint: Path, place: Path) -> None:
-    """`model.safetensors`, or several files with an index, as `save_pretrained` names them."""
+    """The weights of a checkpoint in bf16, as `save_pretrained` names their files."""
     source = checkpoint / store.TENSORS
     index = read_index(source)
-    groups: list[dict[str, Entry]] = [{}]
-    for name, shape in read_json(checkpoint / store.MODEL / SHAPES).items():
-        entry = Entry(torch.bfloat16, tuple(shape), partial(_weight, source, index, name, tuple(shape)))
-        if groups[-1] and entry.bytes + sum(other.bytes for other in groups[-1].values()) > FILE_BYTES:
-            groups.append({})
-        groups[-1][name] = entry
-    if len(groups) == 1:
-        write_tensors(place / "model.safetensors", groups[0])
-        return
-    where: dict[str, str] = {}
-    for number, group in enumerate(groups, start=1):
-        file = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
-        write_tensors(place / file, group)
-        where |= dict.fromkeys(group, file)
-    size = sum(entry.bytes for group in groups for entry in group.values())
-    write_json(place / "model.safetensors.index.json", {"metadata": {"total_size": size}, "weight_map": where})
+    shapes = read_json(checkpoint / store.MODEL / SHAPES)
+    write_model(
+        place,
+        {
+            name: Entry(torch.bfloat16, tuple(shape), partial(_weight, source, index, name, tuple(shape)))
+            for name, shape in shapes.items()
+        },
+    )
 
 
 def _weight(source: Path, index: Index, name: str, shape: tuple[int, ...]) -> torch.Tensor:
