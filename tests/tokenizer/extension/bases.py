@@ -1,4 +1,4 @@
-"""Tokenizers to extend, and text to do it with: the embedded sample, and the repository's own prose as English."""
+"""Tokenizers to extend, and text to do it with: the embedded sample, and FLORES and the licence as English."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.conftest import SAMPLE, sample_documents
 from tokenizers import Regex, Tokenizer, pre_tokenizers
+from zstandard import ZstdDecompressor
 
 from eurolm.tokenizer.bpe import train
 from eurolm.tokenizer.export import export
@@ -33,9 +34,11 @@ def texts(language: str, count: int = 400) -> list[str]:
 
 
 def english(place: Path) -> Path:
-    """English prose that is always here: README, licence and guides."""
-    files = [REPOSITORY / "README.md", REPOSITORY / "LICENSE", *sorted((REPOSITORY / "docs").glob("*.md"))]
-    place.write_text("\n".join(file.read_text() for file in files))
+    """English prose that is always here and stays as it is, unlike our own documents."""
+    with (REPOSITORY / "src" / "eurolm" / "tasks" / "items" / "flores101-devtest.jsonl.zst").open("rb") as packed:
+        lines = ZstdDecompressor().stream_reader(packed).read().splitlines()
+    sentences = [json.loads(line)["en"] for line in lines]
+    place.write_text("\n".join([*sentences, (REPOSITORY / "LICENSE").read_text()]))
     return place
 
 
