@@ -46,6 +46,22 @@ evaluate: {tasks: [scala-lv, inflection-swap-et], heldout_max_bytes: 8000, ngram
 """
 
 
+# Folders whose tests share what is dear to make: a cluster, a finished run, preloaded ranks. The longest first.
+TOGETHER = ("slurm", "pipeline", "train", "evaluate", "scoring", "tokens", "mixture", "report")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups for pytest-xdist: a folder of TOGETHER or a file stays in one process; the longest start first."""
+
+    def folder(item: pytest.Item) -> str:
+        return item.path.relative_to(Path(__file__).parent).parts[0]
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(folder(item) if folder(item) in TOGETHER else item.path.name))
+    items.sort(key=lambda item: TOGETHER.index(folder(item)) if folder(item) in TOGETHER else len(TOGETHER))
+
+
 def sample_documents(language: str, count: int) -> list[dict[str, Any]]:
     """The first `count` documents of the embedded sample, spread over its files."""
     files = sorted(SAMPLE.glob(f"{language}_*.jsonl.zst"))
