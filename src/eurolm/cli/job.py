@@ -49,12 +49,15 @@ def conclude(config_file: Path, overrides: tuple[str, ...], spec: Path, reporter
 @click.argument("code", type=int)
 @click.argument("config_file", metavar="CONFIG", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1)
+@click.option("--unreachable", default="", metavar="NODES", help="Nodes on which Slurm could not start a task.")
 @common
-def after(code: int, config_file: Path, overrides: tuple[str, ...], reporter: Reporter) -> None:
-    """Print what the batch shell does with the other jobs, one action a line, after this one ended with CODE."""
+def after(code: int, config_file: Path, overrides: tuple[str, ...], unreachable: str, reporter: Reporter) -> None:
+    """Print what the batch shell does with this job and the others, one action a line, after it ended with CODE."""
     from eurolm.cluster.ending import actions_after
+    from eurolm.config.load import load_config
 
-    for action in actions_after(_run_dir(config_file, overrides), os.environ["SLURM_JOB_ID"], code):
+    known_bad, job = load_config(config_file, overrides).config.cluster.exclude, os.environ["SLURM_JOB_ID"]
+    for action in actions_after(_run_dir(config_file, overrides), job, code, unreachable.split(), known_bad):
         click.echo(action)
 
 

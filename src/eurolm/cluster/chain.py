@@ -44,9 +44,11 @@ class Action:
     job: str = ""
     after: tuple[str, ...] = ()
     """Jobs that a released one waits for besides this one."""
+    avoid: tuple[str, ...] = ()
+    """Nodes on which a requeued job must not start."""
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.job} {':'.join(self.after)}".strip()
+        return f"{self.verb} {self.job}{','.join(self.avoid)} {':'.join(self.after)}".strip()
 
 
 def is_training(name: str) -> bool:

@@ -13,6 +13,8 @@ from eurolm.cluster.scheduler import JobState
 from eurolm.cluster.status import Status
 
 READ_LINES, SHOWN_LINES = 400, 12
+WORDS = re.compile(r"\s*(error:|stopped:|Traceback|slurmstepd: error|Current thread)")
+"""How a line begins that says what happened."""
 SILENT_S = 900.0
 SILENT_STEPS = 20
 """A running training that writes nothing for so long, and for so many of its steps, hangs: collectives on LUMI can
@@ -44,6 +46,11 @@ SIGNS = (
          "the last checkpoint counts; shorten train.save_every_minutes if it is old"),
     Sign(r"[Nn]ode failure on|NODE_FAIL|DUE TO NODE FAILURE", "a node died",
          "nothing: the job starts again and resumes"),
+    Sign(r"Task launch .*failed on node", "Slurm could not start a task on a node that it counts among the living",
+         "nothing: the job starts again, and without that node when it happens again"),
+    Sign(r"no rank has written anything", "a collective waits for ever: a sick node, the network, or the image",
+         "nothing once: the next job of the chain resumes. Again: exclude the node whose rank stands elsewhere than "
+         "the others, or take another image (cluster.container)"),
     Sign(r"Invalid account or account/partition|Invalid qos|Invalid partition",
          "Slurm knows no such account, QOS or partition",
          "check cluster.account, cluster.partition and cluster.qos"),
@@ -114,7 +121,7 @@ def _failed(found: Status, name: str) -> Finding:
     ranks = rank_logs(found.launch, job.job) if is_training(name) else []
     # The job's own log names the cause where eurolm could; a crash is told by the rank that wrote last.
     texts = [last_lines(path, READ_LINES) for path in (log, *ranks[:4])]
-    words = _words(texts[0]) + (_words(texts[1], 6) if job.exit_code.startswith("14:") and ranks else [])
+    words = _words(texts[0]) + (_words(texts[1], 6) if job.exit_code.startswith(("13:", "14:")) and ranks else [])
     whole = "\n".join(line for text in texts for line in text)
     signs = [sign for sign in SIGNS if re.search(sign.pattern, whole)]
     return Finding(name, _how(found.launch.run_dir, job), log if log.exists() else None, words, signs)
@@ -163,6 +170,6 @@ def _verdict(run_dir: Path, job: JobState) -> str:
 def _words(lines: list[str], count: int = SHOWN_LINES) -> list[str]:
     """The error and what stands around it, else the last lines; without the noise of a progress display."""
     lines = [line[:200] for line in lines if line.strip()]
-    errors = [i for i, line in enumerate(lines) if re.match(r"\s*(error:|stopped:|Traceback|slurmstepd: error)", line)]
+    errors = [i for i, line in enumerate(lines) if WORDS.match(line)]
     start = max(0, errors[-1] - 2) if errors else max(0, len(lines) - count)
     return lines[start : start + count]

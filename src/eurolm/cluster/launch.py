@@ -9,7 +9,7 @@ from eurolm.cluster.chain import PlannedJob, chain
 from eurolm.cluster.jobs import KINDS, options, queue_of
 from eurolm.cluster.plan_record import Plan
 from eurolm.cluster.profile import load_profile
-from eurolm.cluster.render import Order, render_all, with_ranks
+from eurolm.cluster.render import Order, render_all, silence, with_ranks
 from eurolm.config.load import load_config
 from eurolm.errors import ConfigError
 
@@ -47,7 +47,8 @@ def order_of(config_file: Path, overrides: tuple[str, ...], plan: Plan, workdir:
         )
     overrides = with_ranks((*overrides, *plan.layout.overrides), config, profile)
     loaded = load_config(config_file, overrides)
-    return Order(loaded.config, profile, loaded.path, overrides, workdir)
+    slowest = plan.step_s.high if plan.step_s is not None else 0.0
+    return Order(loaded.config, profile, loaded.path, overrides, workdir, silence(loaded.config, slowest))
 
 
 def table(prepared: Prepared) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ RANK_SCRIPT = "rank.sh"
 ENVIRONMENT = "environment.sh"
 LOOK_EVERY_S = 60
 """How often a training job looks for a new checkpoint to be scored."""
+SILENT_S = 1800
+SILENT_STEPS = 20
+"""A training that writes nothing for so long, and for so many of its slowest planned steps, hangs; torch's own limit on
+a collective is 30 minutes too, but is not always reached (laifs-container-recipes issue 44)."""
 CACHES = "cache"
 """Directory of the workspace for what libraries keep: off $HOME, shared by the nodes."""
 
@@ -33,6 +38,8 @@ class Order:
     overrides: tuple[str, ...]
     workdir: Path
     """Directory the command is given in: relative paths of the config count from here."""
+    silent_s: int = SILENT_S
+    """Seconds without a word from any rank after which a training job gives its ranks up."""
 
     @property
     def run_dir(self) -> Path:
@@ -43,6 +50,11 @@ class Order:
     def ranks_per_node(self) -> int:
         """One rank per device."""
         return self.profile.devices.per_node
+
+
+def silence(config: Config, slowest_step_s: float) -> int:
+    """Seconds of silence that mean a hang, where a step takes at most `slowest_step_s`."""
+    return max(SILENT_S, math.ceil(max(SILENT_STEPS, 2 * config.train.log_every_steps) * slowest_step_s))
 
 
 def with_ranks(overrides: tuple[str, ...], config: Config, profile: ClusterProfile) -> tuple[str, ...]:
@@ -89,6 +101,7 @@ def context(kind: JobKind, order: Order) -> dict[str, Any]:
         "preflight": config.cluster.preflight,
         "checkpoint_suite": checkpoint_suite(config),
         "look_every_s": LOOK_EVERY_S,
+        "silent_s": order.silent_s,
         "corpus_nodes": config.cluster.corpus_nodes,
         "corpus_workers": node_workers(profile, queue_of(CORPUS, config, profile)),
         "masks": profile.cores.device_masks[: order.ranks_per_node],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from eurolm.train.lifeline import PARENT, die_with_parent
 def main(spec_path: Path) -> int:
     """Run the rank that the environment names (RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT)."""
     die_with_parent()
+    # A job whose ranks are silent asks them where they stand, before it ends them.
+    faulthandler.register(signal.SIGUSR2)
     os.environ[PARENT] = str(os.getpid())
     spec = read_spec(spec_path)
     rank, local = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from eurolm.artifacts.ledger import events, record
-from eurolm.cluster.ending import actions_after, newest_checkpoint, note_scoring, refuse_if_cancelled, unscored
+from eurolm.cluster.ending import (
+    actions_after,
+    ends,
+    newest_checkpoint,
+    note_scoring,
+    refuse_if_cancelled,
+    unscored,
+)
+from eurolm.cluster.excluded import excluded_nodes
 from eurolm.cluster.submit import last_launch
 from eurolm.errors import StoppedError
 from eurolm.train.state import TrainState
@@ -49,6 +57,31 @@ def test_the_finishing_job_releases_and_cancels(run_dir: Path) -> None:
 def test_two_crashes_without_a_checkpoint_between_them_end_the_run(run_dir: Path) -> None:
     assert said(run_dir, "11", 14) == []
     assert said(run_dir, "12", 14) == ["cancel 13", "cancel 14"]
+
+
+def test_what_an_earlier_launch_met_may_have_been_mended(run_dir: Path) -> None:
+    assert said(run_dir, "11", 14) == []
+    launch(run_dir, {"train-1": "21", "train-2": "22"})
+    assert said(run_dir, "21", 14) == []
+    assert said(run_dir, "22", 14) == []
+    assert [event["code"] for event in ends(run_dir)] == [14, 14]
+
+
+def test_an_unreachable_node_costs_no_place_in_the_chain_but_not_for_ever(run_dir: Path) -> None:
+    def lost() -> list[str]:
+        return [str(action) for action in actions_after(run_dir, "11", 14, ["nid2"], ["nid9"])]
+
+    assert lost() == ["requeue"] and excluded_nodes(run_dir) == []
+    assert lost() == lost() == ["requeue nid9,nid2"] and excluded_nodes(run_dir) == ["nid2"]
+    assert lost() == []
+    assert lost() == ["cancel 12", "cancel 13", "cancel 14"]
+
+
+def test_a_lost_node_is_no_failure_of_the_run(run_dir: Path) -> None:
+    assert said(run_dir, "11", 13) == []
+    assert [str(action) for action in actions_after(run_dir, "12", 14, ["nid2"])] == ["requeue"]
+    # The second failure without a checkpoint is this one.
+    assert said(run_dir, "12", 13) == ["cancel 13", "cancel 14"]
 
 
 def test_crashes_with_progress_go_on(run_dir: Path) -> None:

@@ -108,11 +108,23 @@ def test_doctor_tells_a_crash_from_the_rank_that_wrote_last(tmp_path: Path) -> N
     assert "the memory of a device ran out" in text and "train.micro_batch_rows" in text
 
 
+def test_doctor_shows_where_a_hung_rank_stands(tmp_path: Path) -> None:
+    ranks = tmp_path / "logs" / "train-10-0"
+    ranks.mkdir(parents=True)
+    frames = "".join(f'  File "frame{number}.py", line {number} in f\n' for number in range(40))
+    (ranks / "rank-0.log").write_text(f"step 3\nCurrent thread 0x7f (most recent call first):\n{frames}")
+    log = "error: no rank has written anything for 1800 s: the training hangs\n"
+    text = examined(tmp_path, state_of("10", state="FAILED", exit_code="13:0"), log, "train-1")
+    assert "exit 13: a hang" in text and 'File "frame0.py"' in text and 'File "frame39.py"' not in text
+    assert "remedy: nothing once: the next job of the chain resumes" in text
+
+
 @pytest.mark.parametrize(
     ("log", "meaning"),
     [
         ("slurmstepd: error: *** JOB 10 ON nid005001 CANCELLED DUE TO TIME LIMIT ***", "time limit"),
         ("srun: error: Node failure on nid005002", "a node died"),
+        ("srun: error: Task launch for StepId=1.0 failed on node nid1: Communication failure", "could not start"),
         ("slurmstepd: error: Detected 1 oom-kill event(s) in StepId=10.0", "memory ran out"),
         ("OSError: [Errno 122] Disk quota exceeded: '/users/anna/.cache'", "a storage area is full"),
         ("/opt/venv/bin/python: No module named eurolm", "has no eurolm"),
