@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from eurolm.cluster import cost
+from eurolm.cluster.launch import prepare
 from eurolm.cluster.plan_record import (
     Measured,
     Plan,
@@ -25,6 +27,7 @@ from eurolm.cluster.plan_record import (
     write_plan,
     write_rehearsal,
 )
+from eurolm.cluster.plan_text import failures
 from eurolm.cluster.planning import plan_run
 from eurolm.cluster.profile import load_profile
 from eurolm.cluster.throughput import Speed
@@ -76,11 +79,27 @@ def planned(config: Path, *overrides: str, cluster: str | None = None, nodes: in
         ("lumi-g", ["cluster.partition=gpu"], r"cluster\.partition = 'gpu': lumi-g has none\. Known: standard-g"),
         ("lumi-g", ["mixture.phases.0.batch_rows=1000"], r"batch_rows = 1000 is not a multiple of train\.ranks 64"),
         ("lumi-g", ["cluster.time_limit_hours=0.1"], r"ends before it has trained: it needs 600 s to start"),
-        ("leonardo", ["cluster.nodes=257"], r"at most 64 nodes.*CINECA"),
+        (
+            "lumi-g",
+            ["mixture.phases.0.batch_rows=576", "cluster.nodes=192", "mixture.phases.1.batch_rows=576"],
+            r"is not a multiple of train\.ranks 1536.*so on cluster\.nodes = 72 \(576 ranks\)",
+        ),
+        (
+            "lumi-g",
+            ["cluster.corpus_nodes=600"],
+            r"corpus_nodes = 600: .*standard of.*at most 512 nodes.*partitions\.md",
+        ),
+        ("leonardo", ["cluster.corpus_nodes=2"], r"corpus_nodes = 2: .*lrd_all_serial.*at most 1 nodes.*CINECA"),
+        ("leonardo", ["cluster.nodes=257"], r"boost_qos_bprod.*at most 256 nodes.*CINECA"),
         ("leonardo", ["cluster.time_limit_hours=25"], r"boost_usr_prod.*24 hours.*CINECA"),
         ("leonardo", ["cluster.qos=boost_qos_dbg", "cluster.nodes=4"], r"boost_qos_dbg.*at most 2 nodes"),
         ("leonardo", ["cluster.qos=boost_qos_bprod", "cluster.nodes=8"], r"at least 65 nodes"),
         ("marenostrum5", ["cluster.nodes=128"], r"acc.*acc_ehpc.*at most 100 nodes"),
+        (
+            "marenostrum5",
+            ["cluster.qos=acc_interactive", "cluster.nodes=1"],
+            r"80 cores: .*acc_interactive.*at most 40",
+        ),
         ("marenostrum5", ["train.threads_per_rank=10"], r"exactly 20 cores per device"),
     ],
 )
@@ -118,6 +137,33 @@ def test_the_figures_add_up(config: Path) -> None:
     assert plan.checkpoint_bytes == 12 * plan.parameters
     assert [row.nodes for row in plan.scaling] == [1, 2, 4, 8, 16, 32]
     assert read_plan(config.parent / "runs" / "base") == plan
+
+
+def test_what_a_storage_area_cannot_hold_is_not_submitted(config: Path) -> None:
+    assert failures(planned(config)) == []
+    # A checkpoint every 100 M tokens, each with a file per rank.
+    kept = ["train.permanent_every_tokens=100_000_000", "train.keep_checkpoints=2"]
+    small = config.parent / "small.yaml"
+    scratch = "storage: {scratch: {quota_bytes: 1_000_000_000_000}}"
+    small.write_text(f"extends: [clusters/lumi-g.yaml]\nname: small\n{scratch}\n")
+    plan = planned(config, *kept, cluster="small.yaml")
+    held = plan.tokens // 100_000_000 + 2 + 1
+    assert plan.storage[0].need_bytes == held * 12 * plan.parameters + 2 * plan.tokens
+    assert held * plan.ranks < plan.storage[0].need_files < held * (plan.ranks + 30) + 3000
+    (full,) = failures(plan)
+    assert re.search(r"scratch: 3\.\d+ TB and [0-9,]+ files, the quota is 1 TB, 2,000,000 files\. Ask for more", full)
+    small.write_text(small.read_text().replace("quota_bytes: 1_000_000_000_000", "quota_files: 10_000"))
+    (many,) = failures(planned(config, *kept, cluster="small.yaml"))
+    assert "the quota is 50 TB, 10,000 files" in many
+
+
+def test_a_checkpoint_that_does_not_fit_into_memory_is_a_note_and_no_refusal(config: Path) -> None:
+    """It is staged in /dev/shm where it fits, else written to the workspace: /tmp has no part in it."""
+    large = ["model.hidden_size=6144", "model.layers=60", "model.attention_heads=48", "model.intermediate_size=21504"]
+    plan = planned(config, *large, cluster="leonardo", nodes=16)
+    assert failures(plan) == [] and not any("half of its memory" in note for note in plan.notes)
+    few = planned(config, *large, "model.layers=66", cluster="lumi-g", nodes=2)
+    assert failures(few) == [] and any("saves go straight to the workspace" in note for note in few.notes)
 
 
 def test_tildeopen_costs_its_published_module_hours() -> None:
@@ -202,7 +248,15 @@ def test_the_login_node_needs_neither_torch_nor_five_seconds(config: Path) -> No
 def test_a_chain_longer_than_the_queue_is_noted(config: Path) -> None:
     plan = planned(config, "cluster.time_limit_hours=0.25", "cluster.nodes=1")
     assert plan.jobs > 210
-    assert any("takes 210 at a time" in note for note in plan.notes)
+    assert any("a user may have 210 on standard-g" in note for note in plan.notes)
+    prepared = prepare(config, ("cluster.time_limit_hours=0.25", "cluster.nodes=1"), plan, config.parent)
+    on_gpus = [job for job in prepared.jobs if job.kind.name in ("train", "evaluate")]
+    assert len(on_gpus) == 210, "Slurm refuses the 211th, and with it the launch"
+
+
+def test_the_table_stays_in_the_partition_that_the_config_names(config: Path) -> None:
+    plan = planned(config, "cluster.partition=small-g", "cluster.nodes=2")
+    assert [row.nodes for row in plan.scaling] == [1, 2, 4]
 
 
 def test_a_model_to_continue_is_counted_from_its_config_and_tokenizer(config: Path, tmp_path: Path) -> None:

@@ -97,7 +97,8 @@ def queue_of(kind: JobKind, config: Config, profile: ClusterProfile) -> Queue:
     for queue in fitting:
         if queue.min_nodes <= nodes <= queue.max_nodes:
             return queue
-    return fitting[0] if fitting else profile.queue(cluster.partition, cluster.qos)[1]
+    largest = max(fitting, key=lambda queue: queue.max_nodes, default=None)
+    return largest or profile.queue(cluster.partition, cluster.qos)[1]
 
 
 def time_limit_s(kind: JobKind, config: Config, queue: Queue) -> int:

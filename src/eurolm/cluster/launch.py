@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eurolm.cluster.chain import PlannedJob, chain
-from eurolm.cluster.jobs import KINDS, options, queue_of
+from eurolm.cluster.jobs import KINDS, TRAIN, options, queue_of
 from eurolm.cluster.plan_record import Plan
 from eurolm.cluster.profile import load_profile
 from eurolm.cluster.render import Order, render_all, silence, with_ranks
@@ -32,8 +32,17 @@ def prepare(config_file: Path, overrides: tuple[str, ...], plan: Plan, workdir: 
     Raises ConfigError for a machine without Slurm and for what cannot stand in a job script.
     """
     order = order_of(config_file, overrides, plan, workdir)
-    jobs = chain(KINDS, order.config.cluster.training_jobs or plan.jobs + SPARE_JOBS)
-    return Prepared(order, jobs, render_all(order))
+    return Prepared(order, chain(KINDS, training_jobs(order, plan)), render_all(order))
+
+
+def training_jobs(order: Order, plan: Plan) -> int:
+    """Length of the chain: the config's, else the plan's and one to spare; no more than a user may have queued beside
+    the run's other jobs, because the last of the chain starts again until the training is done."""
+    wanted = order.config.cluster.training_jobs or plan.jobs + SPARE_JOBS
+    queues = [queue_of(kind, order.config, order.profile) for kind in KINDS]
+    own = queues[KINDS.index(TRAIN)]
+    beside = sum(queue.partition == own.partition for queue in queues) - 1
+    return wanted if own.max_jobs is None else max(1, min(wanted, own.max_jobs - beside))
 
 
 def order_of(config_file: Path, overrides: tuple[str, ...], plan: Plan, workdir: Path) -> Order:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from eurolm.cluster.jobs import CORPUS, queue_of
 from eurolm.cluster.profile import ClusterProfile, Queue
 from eurolm.config.model import Config
 from eurolm.errors import ConfigError
 
 
 def training_queue(config: Config, profile: ClusterProfile, nodes: int) -> tuple[str, Queue] | None:
-    """The queue of the training jobs, by name: the config's, else the first whose limits hold `nodes`; null without
-    Slurm. Raises ConfigError for a partition or QOS the profile does not know."""
+    """The queue of the training jobs, by name: the config's, else the first whose limits hold `nodes`, else the largest;
+    null without Slurm. Raises ConfigError for a partition or QOS the profile does not know."""
     cluster = config.cluster
     if not profile.slurm.present:
         return None
-    if cluster.partition is None and cluster.qos is None:
-        for name, queue in profile.queues.items():
-            if queue.purpose == "train" and queue.min_nodes <= nodes <= queue.max_nodes:
-                return name, queue
-    return profile.queue(cluster.partition, cluster.qos)
+    training = [item for item in profile.queues.items() if item[1].purpose == "train"]
+    if cluster.partition is not None or cluster.qos is not None or not training:
+        return profile.queue(cluster.partition, cluster.qos)
+    for name, queue in training:
+        if queue.min_nodes <= nodes <= queue.max_nodes:
+            return name, queue
+    return max(training, key=lambda item: item[1].max_nodes)
+
+
+def node_counts(config: Config, profile: ClusterProfile) -> range:
+    """Numbers of nodes that the training queue, or any of them where the config names none, takes."""
+    named = config.cluster.partition is not None or config.cluster.qos is not None
+    queues = [queue for queue in profile.queues.values() if queue.purpose == "train"]
+    if profile.slurm.present and named:
+        queues = [profile.queue(config.cluster.partition, config.cluster.qos)[1]]
+    return range(min((q.min_nodes for q in queues), default=1), max((q.max_nodes for q in queues), default=1) + 1)
 
 
 def check_limits(config: Config, profile: ClusterProfile, nodes: int, ranks_set: bool) -> None:
@@ -38,6 +50,12 @@ def check_limits(config: Config, profile: ClusterProfile, nodes: int, ranks_set:
             f"cluster.nodes = {nodes:,}: a job on {where} of {profile.name} takes at {word} {bound:,} nodes "
             f"({queue.source_of('max_nodes')}). Set cluster.nodes={bound}{_elsewhere(profile, nodes)}."
         )
+    cores = nodes * profile.devices.per_node * profile.cores.per_device
+    if queue.max_cores is not None and cores > queue.max_cores:
+        raise ConfigError(
+            f"cluster.nodes = {nodes:,} are {cores:,} cores: a job on {where} of {profile.name} takes at most "
+            f"{queue.max_cores:,} ({queue.source_of('max_cores')}). Leave out cluster.qos{_elsewhere(profile, nodes)}."
+        )
     hours = cluster.time_limit_hours
     if hours is not None and hours > queue.max_hours:
         raise ConfigError(
@@ -50,7 +68,17 @@ def check_limits(config: Config, profile: ClusterProfile, nodes: int, ranks_set:
             f"cluster.training_jobs = {cluster.training_jobs}: a user may have {queue.max_jobs} jobs on {where} of "
             f"{profile.name} ({queue.source_of('max_jobs')}). Set it to fewer; launch again when they are done."
         )
+    _check_corpus(config, profile)
     _check_node(config, profile, nodes, ranks_set)
+
+
+def _check_corpus(config: Config, profile: ClusterProfile) -> None:
+    nodes, queue = config.cluster.corpus_nodes, queue_of(CORPUS, config, profile)
+    if nodes > queue.max_nodes:
+        raise ConfigError(
+            f"cluster.corpus_nodes = {nodes:,}: a job on {queue.partition} of {profile.name} takes at most "
+            f"{queue.max_nodes:,} nodes ({queue.source_of('max_nodes')}). Set cluster.corpus_nodes={queue.max_nodes}."
+        )
 
 
 def _check_node(config: Config, profile: ClusterProfile, nodes: int, ranks_set: bool) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from eurolm.cluster import cost, storage
 from eurolm.cluster.checks import data_checks, tokens_of, vocabulary
 from eurolm.cluster.layout import Attention, Placed, Request, choose_layout
-from eurolm.cluster.limits import check_limits, training_queue
+from eurolm.cluster.limits import check_limits, node_counts, training_queue
 from eurolm.cluster.plan_record import SCHEMA, Plan, Range, Rehearsal, RehearsalRun, ScalingRow, layout_key, measured_at
 from eurolm.cluster.profile import ClusterProfile
 from eurolm.cluster.step_time import Machine
@@ -70,7 +70,10 @@ class _Maker:
         """The layout on so many nodes. Raises ConfigError where the batch does not divide or nothing fits."""
         ranks, devices = self.ranks(nodes), self.profile.devices
         free = {} if "micro_batch_rows" in self.fixed else {"micro_batch_rows": None}
-        check_batches(self.config.mixture, self.config.train.model_copy(update={"ranks": ranks, **free}))
+        try:
+            check_batches(self.config.mixture, self.config.train.model_copy(update={"ranks": ranks, **free}))
+        except ConfigError as error:
+            raise ConfigError(f"{error}{self.dividing(nodes)}") from None
         return choose_layout(
             Request(
                 shape=self.shape, phases=tuple(self.phases), train=self.config.train, ranks=ranks,
@@ -79,6 +82,20 @@ class _Maker:
                 machine=self.machine(nodes),
             )
         )  # fmt: skip
+
+    def dividing(self, nodes: int) -> str:
+        """The nearest numbers of nodes over whose ranks every batch divides, as an alternative for the user."""
+        if not self.profile.slurm.present:
+            return ""
+        micro = self.config.train.micro_batch_rows or 1 if "micro_batch_rows" in self.fixed else 1
+        units = [(phase.batch_rows, phase.micro_batch_rows or micro) for phase in self.phases]
+        fitting = [n for n in node_counts(self.config, self.profile) if all(
+            rows % (self.ranks(n) * size) == 0 for rows, size in units)]  # fmt: skip
+        below, above = [n for n in fitting if n < nodes][-1:], [n for n in fitting if n > nodes][:1]
+        if not below and not above:
+            return " Every rank takes whole rows of every batch."
+        found = " or ".join(f"{n} ({self.ranks(n):,} ranks)" for n in (*below, *above))
+        return f" Every rank takes whole rows of every batch; with these batches that is so on cluster.nodes = {found}."
 
     def machine(self, nodes: int) -> Machine | None:
         """What layouts are compared on."""
@@ -201,7 +218,10 @@ class _Maker:
         most = None if found is None else found[1].max_jobs
         if found is None or most is None or jobs <= most:
             return ()
-        return (f"{jobs} jobs, of which {found[1].partition} takes {most} at a time: launch again when they are done",)
+        return (
+            f"{jobs} jobs, of which a user may have {most} on {found[1].partition}: the last of them starts again until "
+            "the training is done",
+        )
 
     def unpriced(self, nodes: int, placed: Placed, need: storage.Sizes) -> Plan:
         """Everything that does not depend on the speed."""
@@ -219,13 +239,14 @@ class _Maker:
             save_s=cost.save_seconds(need.checkpoint_bytes, nodes), unit=self.profile.billing.unit, units=None,
             energy_kwh=None, market_kg=None, location_kg=None, checkpoint_bytes=need.checkpoint_bytes,
             checkpoint_files=need.checkpoint_files, storage=(), checks=data_checks(self.config, self.run_dir),
-            scaling=(), notes=_notes(self.profile, placed),
+            scaling=(), notes=(*_notes(self.profile, placed), *storage.staging_note(
+                self.profile, need.checkpoint_bytes, nodes)),
         )  # fmt: skip
 
     def scaling(self, nodes: int) -> tuple[ScalingRow, ...]:
-        """The same run on other numbers of nodes: powers of two up to what the training queues take, where it fits."""
-        most = max((q.max_nodes for q in self.profile.queues.values() if q.purpose == "train"), default=1)
-        counts = sorted({nodes, *(2**power for power in range(12) if 2**power <= most)})
+        """The same run on other numbers of nodes: powers of two that the training queues take, where it fits."""
+        taken = node_counts(self.config, self.profile)
+        counts = sorted({nodes, *(2**power for power in range(12) if 2**power in taken)})
         return tuple(row for number in counts if (row := self.row(number)) is not None)
 
     def row(self, nodes: int) -> ScalingRow | None:

@@ -85,6 +85,8 @@ class Queue(Facts):
     """Most nodes per job."""
     min_nodes: int = 1
     """Fewest nodes per job."""
+    max_cores: int | None = None
+    """Most cores per job, where the site counts them."""
     whole_nodes: bool
     """Whether nodes are exclusive."""
     max_jobs: int | None

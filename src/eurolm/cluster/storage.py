@@ -10,6 +10,7 @@ from eurolm.cluster.profile import ClusterProfile
 from eurolm.config.model import Config
 from eurolm.model.memory import parameter_groups
 from eurolm.model.size import Shape
+from eurolm.train.staging import RESERVE
 
 CHECKPOINT_EXTRA_FILES = 12
 """Files of a checkpoint beside one per rank: model, tokenizer, state, receipt, manifest."""
@@ -62,20 +63,28 @@ def sizes(config: Config, shape: Shape, vocab_size: int, ranks: int, tokens: Pat
 
 
 def storage_needs(profile: ClusterProfile, config: Config, need: Sizes, hours: Range | None) -> tuple[StorageNeed, ...]:
-    """The area that holds runs, and the node's own, against their quotas."""
+    """The areas that hold runs, against their quotas."""
     account = config.cluster.account or "ACCOUNT"
+    total = need.checkpoints * need.checkpoint_bytes + need.token_bytes
+    files = need.checkpoints * need.checkpoint_files + need.token_files + RUN_FILES
     found = []
     for name, area in profile.storage.items():
-        if area.use not in ("runs", "node"):
+        if area.use != "runs":
             continue
-        total = need.checkpoints * need.checkpoint_bytes + need.token_bytes
-        files = need.checkpoints * need.checkpoint_files + need.token_files + RUN_FILES
-        if area.use == "node":
-            per_node = max(1, config.cluster.nodes)
-            total, files = -(-need.checkpoint_bytes // per_node), profile.devices.per_node + CHECKPOINT_EXTRA_FILES
-        factor, billed = area.billing_factor, None
-        if factor is not None and hours is not None and area.use == "runs":
-            billed = total / 1e12 * hours.middle * factor
+        factor = area.billing_factor
+        billed = None if factor is None or hours is None else total / 1e12 * hours.middle * factor
         path = area.path.replace("{account}", account) if area.path else None
         found.append(StorageNeed(name, path, total, files, area.quota_bytes, area.quota_files, billed))
     return tuple(found)
+
+
+def staging_note(profile: ClusterProfile, checkpoint_bytes: int, nodes: int) -> tuple[str, ...]:
+    """Where a node's part of a checkpoint does not fit into its memory file system, by default half of its memory, a
+    save goes straight to the workspace and training waits for it (train/staging.py)."""
+    part, memory = checkpoint_bytes / nodes, profile.cores.memory_bytes
+    if memory is None or part * RESERVE <= memory / 2:
+        return ()
+    return (
+        f"a node's part of a checkpoint is {part / 1e9:,.0f} GB, too much for half of its memory: saves go straight to the "
+        "workspace and training waits for them; more nodes make the part smaller",
+    )

@@ -73,6 +73,28 @@ def test_large_runs_get_the_queue_for_their_size() -> None:
     assert "qos=boost_qos_bprod" in options(TRAIN, large.config, large.profile)
 
 
+def test_masks_on_shared_nodes_need_whole_ones() -> None:
+    given = order("lumi-g", partition="dev-g")
+    assert "exclusive" in options(TRAIN, given.config, given.profile)
+    whole = order("lumi-g")
+    assert "exclusive" not in options(TRAIN, whole.config, whole.profile), "standard-g gives nothing else"
+
+
+def test_old_places_leave_the_path_before_the_modules_load(tmp_path: Path) -> None:
+    text = render_all(order(), ())["environment.sh"]
+    assert text.index("for old in") < text.index("module use")
+    lines = [line for line in text.splitlines() if not line.startswith("module ")]
+    script = "\n".join(lines).replace("/scratch/project_465000000/anna", str(tmp_path))
+    old = "/appl/local/csc/soft/ai/bin"
+    environment = {"PATH": f"{old}:/usr/bin:{old}:/bin:/opt/a b", "SLURM_JOB_ID": tmp_path.name, "HOME": str(tmp_path)}
+    said = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", f'module() {{ :; }}\n{script}\necho "$PATH $PYTHONNOUSERSITE"'],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout == "/usr/bin:/bin:/opt/a b 1\n"
+    Path(f"/tmp/eurolm-{tmp_path.name}").rmdir()  # noqa: S108 - the node's directory of this job
+
+
 def test_missing_account_and_image_are_named() -> None:
     with pytest.raises(ConfigError, match=r"cluster\.account is not set: LUMI-G"):
         render(TRAIN, order(account=None))

@@ -1,6 +1,10 @@
 # shellcheck shell=bash disable=SC2016
 # Environment of all jobs of baltic-1b on LUMI-G (CSC, Kajaani): each value with its reason and source, from the machine profile.
 
+# The site's bindings refuse to run where these old places are in PATH, as ~/.bashrc of many users has them.
+for old in /appl/local/csc/soft/ai /appl/local/containers/ai-modules; do
+  PATH=$(tr : '\n' <<<"$PATH" | grep --invert-match --fixed-strings -- "$old" | paste --serial --delimiters=:)
+done
 # A job inherits the `module` function; where the site does not export it, the profile defines it.
 if ! type module >/dev/null 2>&1; then
   # shellcheck disable=SC1091
@@ -11,7 +15,7 @@ module load lumi-aif-singularity-bindings
 
 # A colleague of the same group can resume and cancel.
 umask 0007
-# Node-local, gone with the job; and shared between nodes. $HOME has room for neither.
+# Of the node, until the site clears it; and shared between nodes. $HOME has room for neither.
 export EUROLM_NODE_DIR=/tmp/eurolm-"$SLURM_JOB_ID"
 export EUROLM_CACHE_DIR=/scratch/project_465000000/anna/cache
 mkdir -p -- "$EUROLM_NODE_DIR" "$EUROLM_CACHE_DIR"
@@ -48,15 +52,23 @@ export HF_HUB_OFFLINE=1
 export TRANSFORMERS_OFFLINE=1
 # one thread per core of the rank; unset, every rank starts 64 (LumiOpen/Megatron-LM-lumi uses 1, LUMI materials up to 7)
 export OMP_NUM_THREADS=7
+# what `pip install --user` left in $HOME shadows torch and its RCCL, silently (LUMI coffee breaks 2026-02 and 2026-03 (torch of PyPI in place of the image's); Python documentation)
+export PYTHONNOUSERSITE=1
 # the image has no lv_LV locale; text must be UTF-8 in any locale (laifs-container-recipes, locales of the image)
 export PYTHONUTF8=1
 # the only UTF-8 locale that is in every image (laifs-container-recipes, locales of the image)
 export LC_ALL=C.UTF-8
 # each rank takes its device by LOCAL_RANK; a mask per rank cuts peer-to-peer transfers (LUMI user guide, runjobs/scheduled-jobs/lumig-job.md; 202-Binding)
 unset ROCR_VISIBLE_DEVICES
-# preflight reads from it which network was selected; rank 0 only, into a file of the node (LUMI user guide; workshop ch. 09)
+# preflight reads from it which network was selected; into files of the node, see NCCL_DEBUG_FILE (LUMI user guide; workshop ch. 09)
 export NCCL_DEBUG=INFO
 # enough to name the provider, little enough for a log (workshop ch. 09)
 export NCCL_DEBUG_SUBSYS=INIT,NET
 # keeps thousands of lines per rank out of the job's log (workshop ch. 09)
 export NCCL_DEBUG_FILE="$EUROLM_NODE_DIR"/nccl-%h-%p.log
+# every rank keeps its last collectives, which show after a time-out which rank was behind (PyTorch documentation, ProcessGroupNCCL environment variables)
+export TORCH_NCCL_TRACE_BUFFER_SIZE=2000
+# writes the kept collectives when one times out (PyTorch documentation, ProcessGroupNCCL environment variables)
+export TORCH_NCCL_DUMP_ON_TIMEOUT=1
+# a file per rank, on a time-out only; the default is in /tmp of the nodes, which is gone with the job (PyTorch documentation, ProcessGroupNCCL environment variables)
+export TORCH_NCCL_DEBUG_INFO_TEMP_FILE="$EUROLM_CACHE_DIR"/nccl-trace-"$SLURM_JOB_ID"-rank-

@@ -10,7 +10,7 @@ module load singularity/4.1.5
 
 # A colleague of the same group can resume and cancel.
 umask 0007
-# Node-local, gone with the job; and shared between nodes. $HOME has room for neither.
+# Of the node, until the site clears it; and shared between nodes. $HOME has room for neither.
 export EUROLM_NODE_DIR=/scratch/tmp/eurolm-"$SLURM_JOB_ID"
 export EUROLM_CACHE_DIR=/scratch/project_465000000/anna/cache
 mkdir -p -- "$EUROLM_NODE_DIR" "$EUROLM_CACHE_DIR"
@@ -35,6 +35,8 @@ export TRITON_CACHE_DIR="$EUROLM_NODE_DIR"/triton
 export TORCH_EXTENSIONS_DIR="$EUROLM_NODE_DIR"/torch-extensions
 # one thread per core of the rank; unset, every rank starts as many as the node has cores (OpenMP's default)
 export OMP_NUM_THREADS=20
+# what `pip install --user` left in $HOME shadows the packages of the job, silently (Python documentation)
+export PYTHONNOUSERSITE=1
 # text must be UTF-8 in any locale (Python documentation, UTF-8 mode)
 export PYTHONUTF8=1
 # a UTF-8 locale that needs no locale files (glibc 2.35 release notes)
@@ -43,3 +45,9 @@ export LC_ALL=C.UTF-8
 export NCCL_DEBUG=INFO
 # keeps thousands of lines per rank out of the job's log (NCCL documentation, environment variables)
 export NCCL_DEBUG_FILE="$EUROLM_NODE_DIR"/nccl-%h-%p.log
+# every rank keeps its last collectives, which show after a time-out which rank was behind (PyTorch documentation, ProcessGroupNCCL environment variables)
+export TORCH_NCCL_TRACE_BUFFER_SIZE=2000
+# writes the kept collectives when one times out (PyTorch documentation, ProcessGroupNCCL environment variables)
+export TORCH_NCCL_DUMP_ON_TIMEOUT=1
+# a file per rank, on a time-out only; the default is in /tmp of the nodes, which is gone with the job (PyTorch documentation, ProcessGroupNCCL environment variables)
+export TORCH_NCCL_DEBUG_INFO_TEMP_FILE="$EUROLM_CACHE_DIR"/nccl-trace-"$SLURM_JOB_ID"-rank-
