@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from eurolm.cli.main import cli
+from eurolm.cluster.facts import Facts
 from eurolm.cluster.profile import load_profile, profile_names
 from eurolm.errors import ConfigError
 
@@ -93,12 +94,32 @@ def test_an_unknown_machine_names_the_nearest() -> None:
         load_profile("lumi")
 
 
-def test_show_prints_every_variable_with_reason_and_source() -> None:
-    answer = CliRunner().invoke(cli, ["cluster", "show", "lumi-g"])
+def shown(name: str, columns: int) -> str:
+    answer = CliRunner().invoke(cli, ["cluster", "show", name], env={"COLUMNS": str(columns)})
     assert answer.exit_code == 0
+    return answer.output
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_show_prints_every_variable_with_reason_and_source(columns: int) -> None:
+    text = " ".join(shown("lumi-g", columns).split())
     for name, variable in load_profile("lumi-g").environment.items():
-        assert f"{name}={variable.value}" in answer.output or f"{name} (not set)" in answer.output
-        assert f"{variable.reason} ({variable.source})" in answer.output
+        assert f"{name}={variable.value}" in text or f"{name} (not set)" in text
+        assert " ".join(f"{variable.reason} ({variable.source})".split()) in text
     assert json.loads(CliRunner().invoke(cli, ["cluster", "show", "leonardo", "--json"]).output)["name"] == "leonardo"
     listed = CliRunner().invoke(cli, ["cluster", "show"]).output
     assert all(name in listed for name in profile_names())
+
+
+@pytest.mark.parametrize("name", [*SITES, "local"])
+def test_show_tells_every_source_and_every_gap_and_fits_the_screen(name: str) -> None:
+    profile, text = load_profile(name), shown(name, 80)
+    assert all(len(line) <= 80 or len(line.split()[-1]) > 50 for line in text.splitlines()), "or one long word"
+    flat = " ".join(text.split())
+    parts = [getattr(profile, part) for part in type(profile).model_fields]
+    groups = [part for part in parts if isinstance(part, Facts)]
+    groups += [group for part in parts if isinstance(part, dict) for group in part.values() if isinstance(group, Facts)]
+    assert len(groups) >= 8
+    for group in groups:
+        for told in (group.source, *group.sources.values(), *group.unknown.values()):
+            assert " ".join(told.split()) in flat

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from eurolm.cluster.chain import is_training
 from eurolm.cluster.logs import job_log, last_lines, rank_logs
 from eurolm.cluster.scheduler import JobState
+from eurolm.cluster.screen import entry, width
 from eurolm.cluster.status import Status
 
 READ_LINES, SHOWN_LINES = 400, 12
@@ -97,22 +99,39 @@ def shown(found: Status, findings: list[Finding]) -> list[str]:
         lines = [f"{found.name}: no job failed."]
         if found.launch.cancelled:
             lines.append("The run was cancelled; `eurolm launch` goes on where it was.")
-        return lines + ([f"Waiting: {', '.join(waiting)}"] if waiting else [])
+        return lines + (list(entry("", f"Waiting: {', '.join(waiting)}", hang=0)) if waiting else [])
     lines = []
     for finding in findings[:2]:
-        lines += [f"{finding.job} {finding.what}", *(f"    {word}" for word in finding.words)]
-        lines += [line for sign in finding.signs for line in (f"  → {sign.meaning}", f"    remedy: {sign.remedy}")]
+        lines += entry("", f"{finding.job} {finding.what}", hang=0)
+        lines += [line for word in finding.words for line in _quoted(word)]
+        for sign in finding.signs:
+            lines += [
+                *entry("→", sign.meaning, hang=12, first="  "),
+                *entry("remedy", sign.remedy, hang=12, first="  "),
+            ]
         if finding.log is not None:
-            lines.append(f"  whole log: {finding.log}")
+            lines += entry("whole log", str(finding.log), hang=12, first="  ")
         lines.append("")
     if len(findings) > 2:
-        lines.append(f"and {', '.join(finding.job for finding in findings[2:])} after that")
+        lines += entry("", f"and {', '.join(finding.job for finding in findings[2:])} after that", hang=0)
     cancelled = [name for name, job in found.jobs.items() if job.state == "CANCELLED"]
-    if cancelled:
-        lines.append(f"cancelled because of it: {', '.join(cancelled)}")
-    if not any(job.active for job in found.jobs.values()):
+    going = [f"{name} ({job.state.lower()})" for name, job in found.jobs.items() if job.active]
+    if going:
+        lines += entry("", f"The run goes on: {', '.join(going[:3])}{' …' if len(going) > 3 else ''}", hang=0)
+    elif cancelled:
+        lines += entry("", f"cancelled because of it: {', '.join(cancelled)}", hang=0)
+    if not going:
         lines.append("Nothing is running. Mend the cause, then give the same `eurolm launch` again.")
     return lines
+
+
+def _quoted(words: str) -> Iterator[str]:
+    """A line of a log: an error in full, another one with its middle left out where it is too long."""
+    room = width() - 4
+    if words.lstrip().startswith("error:") or len(words) <= room:
+        yield from entry("", words, hang=4)
+    else:
+        yield f"    {words[: room // 3]} … {words[-(room - room // 3 - 3) :]}"
 
 
 def _failed(found: Status, name: str) -> Finding:
@@ -169,7 +188,7 @@ def _verdict(run_dir: Path, job: JobState) -> str:
 
 def _words(lines: list[str], count: int = SHOWN_LINES) -> list[str]:
     """The error and what stands around it, else the last lines; without the noise of a progress display."""
-    lines = [line[:200] for line in lines if line.strip()]
+    lines = [line[:400] for line in lines if line.strip()]
     errors = [i for i, line in enumerate(lines) if WORDS.match(line)]
     start = max(0, errors[-1] - 2) if errors else max(0, len(lines) - count)
     return lines[start : start + count]

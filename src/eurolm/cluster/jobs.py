@@ -126,7 +126,7 @@ def _resources(kind: JobKind, config: Config, profile: ClusterProfile, queue: Qu
             *([f"mem={gigabytes}G"] if gigabytes else []),
         ]
     used = 1 if kind.size == "slice" and not queue.whole_nodes else devices
-    whole = used == devices and not queue.whole_nodes and profile.slurm.exclusive is not None
+    whole = used == devices and not queue.whole_nodes and profile.slurm.exclusive
     tasks = used if kind.size == "training" else 1
     return [
         f"nodes={nodes}",
@@ -134,7 +134,7 @@ def _resources(kind: JobKind, config: Config, profile: ClusterProfile, queue: Qu
         f"cpus-per-task={cores.per_device * used // tasks}",
         *([f"gpus-per-node={used}"] if profile.devices.gres else []),
         *([f"mem={cores.memory_gb_per_device * used}G"] if cores.memory_gb_per_device else []),
-        *([f"exclusive={profile.slurm.exclusive}".rstrip("=")] if whole else []),
+        *(["exclusive"] if whole else []),
     ]
 
 

@@ -9,8 +9,8 @@ from eurolm.errors import ConfigError
 
 
 def training_queue(config: Config, profile: ClusterProfile, nodes: int) -> tuple[str, Queue] | None:
-    """The queue of the training jobs, by name: the config's, else the first whose limits hold `nodes`, else the largest;
-    null without Slurm. Raises ConfigError for a partition or QOS the profile does not know."""
+    """The queue of the training jobs, by name: the config's, else the first whose limits hold `nodes`, else the
+    largest; null without Slurm. Raises ConfigError for a partition or QOS the profile does not know."""
     cluster = config.cluster
     if not profile.slurm.present:
         return None

@@ -219,8 +219,8 @@ class _Maker:
         if found is None or most is None or jobs <= most:
             return ()
         return (
-            f"{jobs} jobs, of which a user may have {most} on {found[1].partition}: the last of them starts again until "
-            "the training is done",
+            f"{jobs} jobs, of which a user may have {most} on {found[1].partition}: the last of them starts again "
+            "until the training is done",
         )
 
     def unpriced(self, nodes: int, placed: Placed, need: storage.Sizes) -> Plan:
@@ -271,9 +271,13 @@ def _notes(profile: ClusterProfile, placed: Placed) -> tuple[str, ...]:
         notes.append("attention is planned as SDPA, whose masks of packed rows are dense; FlashAttention-2 needs none")
     if profile.devices.peak_bf16_flops is None and profile.devices.peak is not None:
         notes.append(f"peak: {profile.devices.source_of('planning_peak_bf16_flops')}")
-    for name in ("node_watts_low", "node_watts_high", "pue", "location_kg_per_kwh"):
-        if getattr(profile.power, name) is None:
-            notes.append(f"{name} of {profile.name}: {profile.power.unknown[name]}")
+    power = profile.power
+    names = [
+        n for n in ("node_watts_low", "node_watts_high", "pue", "location_kg_per_kwh") if getattr(power, n) is None
+    ]
+    if names and profile.slurm.present:
+        told = ", ".join(f"{name} ({power.unknown[name]})" for name in names)
+        notes.append(f"not known of {profile.name}, and not in the energy: {told}")
     return tuple(notes)
 
 

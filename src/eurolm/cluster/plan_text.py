@@ -6,26 +6,31 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from eurolm.cluster.plan_record import Check, MemoryRecord, Plan, Range, StorageNeed
+from eurolm.cluster.screen import entry, table
 
 MARKS = {True: "ok  ", False: "FAIL", None: "?   "}
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
-    """The plan, most wanted first."""
-    place = f"{plan.nodes:,} nodes, {plan.ranks:,} ranks" + (f" on {plan.partition}" if plan.partition else "")
-    yield f"{plan.run} on {plan.cluster}: {plan.model} ({plan.parameters:,}); {place}"
-    yield f"tokens      {plan.tokens:,} in {plan.steps:,} steps, {plan.samples:,} rows"
-    yield f"layout      {plan.layout.why}"
-    yield f"            micro-batches of {_rows(plan)} rows; attention {plan.layout.attention}" + (
-        f"; chosen here: {' '.join(plan.layout.overrides)}" if plan.layout.overrides else ""
-    )
+    """The plan, most wanted first, in lines that fit the screen."""
+    yield from entry("", f"{plan.run} on {plan.cluster}: {plan.model} ({plan.parameters:,})", hang=0)
+    yield ""
+    yield from entry("training", f"{plan.tokens:,} tokens in {plan.steps:,} steps, {plan.samples:,} rows")
+    yield from entry("on", _place(plan))
+    yield from entry("layout", f"{plan.layout.why}; micro-batches of {_rows(plan)}; attention {plan.layout.attention}")
+    if plan.layout.overrides:
+        yield from entry("", f"chosen here: {' '.join(plan.layout.overrides)}")
     yield from _memory(plan.memory)
     yield from _speed(plan)
+    part = f", {_bytes(plan.checkpoint_bytes / plan.nodes)} a node" if plan.nodes > 1 and plan.partition else ""
+    yield from entry("checkpoint", f"{_bytes(plan.checkpoint_bytes)} in {plan.checkpoint_files:,} files{part}")
     yield from _storage(plan)
     yield from _checks(plan.checks)
     yield from _scaling(plan)
+    if plan.notes:
+        yield ""
     for note in plan.notes:
-        yield f"note        {note}"
+        yield from entry("note", note)
 
 
 def failures(plan: Plan) -> list[str]:
@@ -39,65 +44,69 @@ def failures(plan: Plan) -> list[str]:
     ]
 
 
+def _place(plan: Plan) -> str:
+    ranks = _count(plan.ranks, "rank")
+    return ranks if plan.partition is None else f"{_count(plan.nodes, 'node')} of {plan.partition}, {ranks}"
+
+
 def _rows(plan: Plan) -> str:
-    return ", ".join(map(str, plan.layout.micro_batch_rows))
+    rows = [f"{rows:,}" for rows in plan.layout.micro_batch_rows]
+    return f"{', '.join(rows)} row{'s' if rows != ['1'] else ''}"
 
 
 def _memory(memory: MemoryRecord) -> Iterator[str]:
-    parts = [
-        f"{field.name} {_bytes(getattr(memory, field.name))}"
-        for field in fields(memory)
-        if field.name != "device" and getattr(memory, field.name)
-    ]
+    parts = {field.name: getattr(memory, field.name) for field in fields(memory) if field.name != "device"}
+    told = [f"{name} {_bytes(size)}" for name, size in sorted(parts.items(), key=lambda part: -part[1]) if size]
     device = f" of {_bytes(memory.device)}" if memory.device else ""
-    yield f"memory      {_bytes(memory.total)}{device} on the fullest device: {', '.join(parts)}"
+    yield from entry("memory", f"{_bytes(memory.total)}{device} on the fullest device: {', '.join(told)}")
 
 
 def _speed(plan: Plan) -> Iterator[str]:
     rate, hours = plan.tokens_per_s_per_device, plan.hours
     if rate is None or hours is None or plan.units is None or plan.step_s is None:
-        yield f"speed       n/a: {plan.basis}"
+        yield from entry("speed", f"n/a: {plan.basis}")
         return
     mfu = f", {_percent(plan.mfu)} MFU (6N)" if plan.mfu else ""
-    yield f"speed       {_range(rate)} tokens/s per device{mfu}; step {_range(plan.step_s)} s"
-    yield f"            {'measured' if plan.measured else 'predicted'}: {plan.basis}"
-    jobs = f"; {plan.jobs} job(s) of {plan.job_hours:g} h" if plan.job_hours is not None else ""
-    yield f"time        {_range(hours)} h{jobs}; {plan.save_s:,.1f} s per save, {plan.start_s:,.0f} s per start"
-    yield f"cost        {_range(plan.units)} {plan.unit}"
+    yield from entry("speed", f"{_range(rate)} tokens/s per device{mfu}; a step takes {_range(plan.step_s)} s")
+    yield from entry("", f"{'measured' if plan.measured else 'predicted'}: {plan.basis}")
+    jobs = f"; {_count(plan.jobs, 'job')} of {plan.job_hours:g} h" if plan.job_hours is not None else ""
+    yield from entry("time", f"{_range(hours)} h{jobs}; {plan.save_s:,.1f} s per save, {plan.start_s:,.0f} s per start")
+    yield from entry("cost", f"{_range(plan.units)} {plan.unit}")
     if plan.energy_kwh is None:
-        yield "energy      n/a: the power of a node is not known"
+        yield from entry("energy", "n/a: the power of a node is not known")
         return
     market = f"{_range(plan.market_kg)} kg CO2e market-based" if plan.market_kg else "market-based n/a"
     location = f"{_range(plan.location_kg)} kg CO2e location-based" if plan.location_kg else "location-based n/a"
-    yield f"energy      {_range(plan.energy_kwh)} kWh; {market}, {location}"
+    yield from entry("energy", f"{_range(plan.energy_kwh)} kWh; {market}, {location}")
 
 
 def _storage(plan: Plan) -> Iterator[str]:
-    yield f"checkpoint  {_bytes(plan.checkpoint_bytes)} in {plan.checkpoint_files:,} files"
     for need in plan.storage:
         billed = f"; {need.billed_tb_hours:,.0f} TB-hours billed" if need.billed_tb_hours else ""
-        path = f" {need.path}" if need.path else ""
-        yield (
-            f"storage     {MARKS[need.fits]} {need.area}{path}: {_bytes(need.need_bytes)}, {need.need_files:,} files; "
-            f"quota {_quota(need)}{billed}"
-        )
+        text = f"{need.path or need.area}: {_bytes(need.need_bytes)}, {need.need_files:,} files; quota {_quota(need)}"
+        yield from entry("storage", f"{MARKS[need.fits].strip()} {text}{billed}")
 
 
 def _checks(checks: tuple[Check, ...]) -> Iterator[str]:
     for check in checks:
-        yield f"data        {MARKS[check.passed]} {check.name}: {check.text}"
+        yield from entry("data", f"{MARKS[check.passed].strip()} {check.name}: {check.text}")
 
 
 def _scaling(plan: Plan) -> Iterator[str]:
     if not plan.scaling:
         return
-    yield f"{'nodes':>7} {'ranks':>7} {'tokens/s':>24} {'hours':>24} {plan.unit.split(' (')[0]:>24} {'jobs':>5}  layout"
-    for row in plan.scaling:
-        mark = " *" if row.measured else ""
-        yield (
-            f"{row.nodes:>7,} {row.ranks:>7,} {_range(row.tokens_per_s):>24} {_range(row.hours):>24} "
-            f"{_range(row.units):>24} {row.jobs:>5,}  {row.layout}{mark}"
+    head = ("nodes", "ranks", "tokens/s", "hours", plan.unit.split(" (")[0] + "s", "jobs", "layout")
+    rows = [
+        (
+            f"{'*' if row.measured else ''}{row.nodes:,}", f"{row.ranks:,}", _short(row.tokens_per_s),
+            _short(row.hours), _short(row.units), f"{row.jobs:,}", row.layout.replace(f"-{plan.layout.attention}", ""),
         )
+        for row in plan.scaling
+    ]  # fmt: skip
+    yield ""
+    yield from table(head, rows, right=(True, True, True, True, True, True, False))
+    if any(row.measured for row in plan.scaling):
+        yield "  * measured"
 
 
 def _quota(need: StorageNeed) -> str:
@@ -105,10 +114,22 @@ def _quota(need: StorageNeed) -> str:
     return size if need.quota_files is None else f"{size}, {need.quota_files:,} files"
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _range(value: Range) -> str:
     if value.low == value.high:
         return _number(value.middle)
     return f"{_number(value.low)} to {_number(value.high)}"
+
+
+def _short(value: Range) -> str:
+    """For a table: both ends in the unit of the higher one."""
+    factor, sign = next(((f, s) for f, s in ((1e6, "M"), (1e4, "k")) if value.high >= f), (1.0, ""))
+    factor = 1e3 if sign == "k" else factor
+    ends = [value.middle] if value.low == value.high else [value.low, value.high]
+    return "–".join(_number(end / factor) for end in ends) + sign
 
 
 def _percent(value: Range) -> str:

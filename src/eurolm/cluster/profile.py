@@ -195,8 +195,8 @@ class Slurm(Facts):
     """Whether a job is requeued after a node failure unless told otherwise."""
     hint: str | None
     """Value of `#SBATCH --hint`, set there and never on srun."""
-    exclusive: str | None
-    """Value of `--exclusive` for whole nodes where the partition shares them by default."""
+    exclusive: bool | None
+    """Whether whole nodes of a partition that shares them are asked for with `--exclusive`."""
     forbidden_options: list[str]
     """Options that break training here: per-task device cgroups cut peer-to-peer transfers."""
     max_array_counts_as_jobs: bool | None

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
+from eurolm.cluster.jobs import EVALUATE_STEP
 from eurolm.cluster.plan_record import Deviation, Measured, Plan, audit, read_plan
 from eurolm.cluster.progress import STAGES, Progress, finished_stages, training_progress
 from eurolm.cluster.scheduler import JobState
+from eurolm.cluster.screen import entry, table
 from eurolm.cluster.submit import Launch
 from eurolm.config.load import derived, load_config
 
 BAD = frozenset({"FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE", "PREEMPTED"})
 STOPPED = "10:0"
 """Exit code of a training job that stopped in good order."""
+BAR = 20
+FOLDED = 4
+"""So many neighbours of one kind and state become one line."""
 
 
 @dataclass(frozen=True)
@@ -83,44 +89,73 @@ def shown(found: Status, now: datetime) -> list[str]:
     lines = [f"{found.name} on {facts['cluster']}, launched {facts['time']} by {facts['user']}"]
     if found.launch.cancelled:
         lines.append("cancelled")
-    lines += ["", "stages  " + "  ".join(f"{stage} {_mark(found, stage)}" for stage in STAGES)]
+    lines += ["", *entry("stages", "  ".join(f"{stage}\u00a0{_mark(found, stage)}" for stage in STAGES), hang=10)]
     if found.progress is not None:
         lines += ["", *_training(found.progress, now)]
-    lines += [f"{'ALARM' if item.alarm else 'plan'}      {item.text}" for item in found.plan]
-    lines += ["", f"{'job':<12} {'id':<10} {'state':<12} {'':<24} nodes"]
-    lines += [_job_line(name, job) for name, job in found.jobs.items()]
+    for item in found.plan:
+        lines += entry("ALARM" if item.alarm else "plan", item.text, hang=10)
+    lines += ["", *_jobs(found.jobs)]
     if found.failed:
         lines += ["", f"{', '.join(found.failed)} failed: `eurolm doctor {found.name}` says why."]
-    return lines
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def _mark(found: Status, stage: str) -> str:
     if stage in found.stages:
         seconds = found.stages[stage]
-        return "done" if seconds is None else f"done ({timedelta(seconds=round(seconds))})"
+        return "done" if seconds is None else f"done\u00a0({timedelta(seconds=round(seconds))})"
     return "–"
 
 
 def _training(progress: Progress, now: datetime) -> list[str]:
     speed = "n/a" if progress.tokens_per_s is None else f"{progress.tokens_per_s:,.0f} tokens/s"
     loss = "n/a" if progress.loss is None else f"{progress.loss:.4f}"
-    lines = [
-        f"training  step {progress.step:,} of {progress.total_steps:,} ({progress.share:.1%}), loss {loss}, {speed}"
-    ]
+    text = f"step {progress.step:,} of {progress.total_steps:,} ({progress.share:.1%}), loss {loss}, {speed}"
+    lines = [*entry("training", text, hang=10)]
+    done = round(BAR * progress.share)
+    bar = f"{'█' * done}{'░' * (BAR - done)}"
     left = progress.seconds_left
     if left:
         end = (now + timedelta(seconds=left)).strftime("%Y-%m-%d %H:%M")
-        lines.append(f"          {timedelta(seconds=round(left))} of training left: {end} without queueing")
-    return lines
+        bar += f" {timedelta(seconds=round(left))} of training left: {end} without queueing"
+    return [*lines, *entry("", bar, hang=10)]
 
 
-def _job_line(name: str, job: JobState) -> str:
+def _jobs(jobs: dict[str, JobState]) -> list[str]:
+    """A line per job; neighbours of one kind in the same state share one, as do finished scorings of checkpoints."""
+    scored = [name for name, job in jobs.items() if job.state == "COMPLETED" and name.startswith(EVALUATE_STEP.name)]
+    rows = [(name, job.job, _state(job), _note(job), job.nodes) for name, job in jobs.items() if name not in scored]
+    folded: list[tuple[str, str, str, str, str]] = []
+    for (_, *state), group in groupby(rows, key=lambda row: (row[0].rstrip("0123456789"), *row[2:])):
+        same = list(group)
+        first, last = same[0], same[-1]
+        if len(same) < FOLDED:
+            folded += same
+        else:
+            folded.append((f"{first[0]}…{last[0].rpartition('-')[2]}", f"{first[1]}…{last[1]}", *state))
+    lines = table(("job", "id", "state", "", "nodes"), folded, right=[False] * 5, indent="")
+    return [*lines, f"{len(scored)} checkpoint{'s' * (len(scored) > 1)} scored"] if scored else lines
+
+
+def _state(job: JobState) -> str:
+    return "stopped" if job.exit_code == STOPPED else job.state.lower()
+
+
+def _note(job: JobState) -> str:
     note = job.reason if job.reason not in ("", "None") else ""
     if job.state == "RUNNING":
-        note = f"until {job.end}"
+        note = f"until {_minute(job.end)}"
     elif job.exit_code == STOPPED:
-        note = "stopped in good order"
+        note = "in good order"
     elif not job.active and job.exit_code not in ("", "0:0"):
-        note = f"exit {job.exit_code.split(':')[0]} {note}"
-    restarts = f", restarted {job.restarts} ×" if job.restarts else ""
-    return f"{name:<12} {job.job:<10} {job.state.lower():<12} {note + restarts:<24} {job.nodes}".rstrip()
+        note = f"exit {job.exit_code.split(':')[0]} {note}".rstrip()
+    restarts = f"{job.restarts} restart{'s' * (job.restarts > 1)}" if job.restarts else ""
+    return ", ".join(part for part in (note, restarts) if part)
+
+
+def _minute(time: str) -> str:
+    """Slurm's time without year and seconds; its own word where it knows none (`N/A`)."""
+    try:
+        return datetime.fromisoformat(time).strftime("%d %b %H:%M")
+    except ValueError:
+        return time

@@ -85,6 +85,6 @@ def staging_note(profile: ClusterProfile, checkpoint_bytes: int, nodes: int) -> 
     if memory is None or part * RESERVE <= memory / 2:
         return ()
     return (
-        f"a node's part of a checkpoint is {part / 1e9:,.0f} GB, too much for half of its memory: saves go straight to the "
-        "workspace and training waits for them; more nodes make the part smaller",
+        f"a node's part of a checkpoint is {part / 1e9:,.0f} GB, too much for half of its memory: saves go straight to "
+        "the workspace and training waits for them; more nodes make the part smaller",
     )

@@ -164,7 +164,8 @@ def predict(table: Table, work: Workload) -> Speed:
     middle = share * kept * work.peak_flops / per_token
     low = middle * (1 - MARGIN) * BEYOND ** (nodes_beyond + sizes_beyond)
     runs = tuple(entry.run for entry in entries)
-    return Speed(low, middle, middle * (1 + MARGIN), _basis(share, runs, nodes_beyond, sizes_beyond), runs)
+    larger = count(work.shape).total > max((entry.parameters or 0) for entry in entries)
+    return Speed(low, middle, middle * (1 + MARGIN), _basis(share, runs, nodes_beyond, sizes_beyond, larger), runs)
 
 
 def executed_flops_per_token(work: Workload) -> float:
@@ -192,10 +193,10 @@ def _kept_per_doubling(table: Table, comparable: Sequence[str]) -> float:
     return min(kept, default=1.0)
 
 
-def _basis(share: float, runs: Sequence[str], nodes_beyond: float, sizes_beyond: float) -> str:
+def _basis(share: float, runs: Sequence[str], nodes_beyond: float, sizes_beyond: float, larger: bool) -> str:
     text = f"{share:.0%} of peak executed, the mean of {len(runs)} published runs, ±{MARGIN:.0%}"
     if nodes_beyond:
-        text += f"; nodes doubled {nodes_beyond:.1f} times beyond them"
+        text += f"; {2**nodes_beyond:.1f} times the nodes of the largest of them"
     if sizes_beyond:
-        text += f"; parameters {sizes_beyond:.1f} doublings outside them"
+        text += f"; a model {2**sizes_beyond:.1f} times {'larger' if larger else 'smaller'} than any of them"
     return text

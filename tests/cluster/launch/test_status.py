@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -68,11 +69,36 @@ def test_the_screen_shows_stages_jobs_progress_and_alarms(tmp_path: Path) -> Non
     text = "\n".join(screen)
     assert "step 100 of 400 (25.0%), loss 2.5000, 16,000 tokens/s" in text
     assert "3:00:00 of training left: 2026-11-28 15:00 without queueing" in text
-    assert "ALARM      tokens/s per device: 1,000 measured, 1,600 planned (-38%)" in text
+    assert "ALARM     tokens/s per device: 1,000 measured, 1,600 planned (-38%)" in text
     assert "tokens done (0:01:01)" in text and "report –" in text
-    assert "stopped in good order" in text and "restarted 1 ×" in text and "until 2026-11-29T10:00:00" in text
+    assert "stopped  in good order" in text and "until 29 Nov 10:00, 1 restart" in text
     # A stop in good order is not a failure.
     assert "doctor" not in text
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_a_long_chain_is_one_screen(tmp_path: Path, columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    where = "nid[005001-005192]"
+    jobs = {"encode": state_of("10"), "train-1": state_of("11", state="FAILED", exit_code="13:0", nodes=where)}
+    jobs["train-2"] = state_of("12", state="RUNNING", end="2026-11-29T10:00:00", nodes=where, restarts=2)
+    jobs |= {f"train-{n}": state_of(str(10 + n), state="PENDING", reason="Dependency") for n in range(3, 47)}
+    jobs |= {f"evaluate-step-{n}": state_of(str(100 + n)) for n in range(12)}
+    text = (
+        "the ranks ended without a verdict. See /scratch/project_465000000/anna/runs/baltic/logs/train-11-0; the same"
+    )
+    (tmp_path / "logs" / "slurm").mkdir(parents=True)
+    (tmp_path / "logs" / "slurm" / "train-11.log").write_text(f"error: {text}\n")
+    found = Status("baltic", launch(tmp_path, []), jobs, {}, Progress(100, 400, 16_000.0, 36.0, 2.5, 1.0, None), [])
+    found = replace(found, launch=replace(found.launch, jobs={name: job.job for name, job in jobs.items()}))
+    screen, reason = shown(found, NOW), diagnosis(found, examine(found, 0.0))
+    for lines in (screen, reason):
+        assert len(lines) < 24 and all(len(line) <= int(columns) for line in lines)
+    assert any(line.startswith("train-3…46") and "13…56" in line for line in screen)
+    assert "12 checkpoints scored" in screen
+    # Wrapped, not cut; and the chain is still alive.
+    assert text in " ".join(" ".join(reason).split())
+    assert "The run goes on: train-2 (running), train-3 (pending), train-4 (pending) …" in " ".join(reason)
 
 
 def examined(run_dir: Path, job: JobState, log: str, name: str = "corpus") -> str:
