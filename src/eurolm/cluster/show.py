@@ -75,9 +75,9 @@ def _queues(queues: Mapping[str, Queue]) -> Iterator[str]:
     yield from table([QUEUES[n] for n in told], [[row[n] for n in told] for row in rows], right=numbers, indent="")
     shape = ("cores_per_node", "memory_gb_per_node")
     for name, queue in queues.items():
-        told = [f"{field} {getattr(queue, field)}" for field in shape if getattr(queue, field) is not None]
-        if told:
-            yield from _under(f"{name}: {', '.join(told)}")
+        sizes = [f"{field} {getattr(queue, field)}" for field in shape if getattr(queue, field) is not None]
+        if sizes:
+            yield from _under(f"{name}: {', '.join(sizes)}")
     yield from _sources(queues)
 
 
@@ -111,8 +111,8 @@ def _sources(groups: Mapping[str, Facts]) -> Iterator[str]:
             columns.setdefault(f"unknown, {reason}", []).append(field)
         for text, fields in columns.items():
             told.setdefault((text, tuple(fields)), []).append(name)
-    for (text, fields), names in told.items():
-        what = f"{', '.join(fields)} of " if fields else ""
+    for (text, named), names in told.items():
+        what = f"{', '.join(named)} of " if named else ""
         yield from _under(f"{what}{', '.join(names)}: {text}")
 
 
