@@ -143,7 +143,7 @@ def test_doctor_shows_where_a_hung_rank_stands(tmp_path: Path) -> None:
     log = "error: no rank has written anything for 1800 s: the training hangs\n"
     text = examined(tmp_path, state_of("10", state="FAILED", exit_code="13:0"), log, "train-1")
     assert "exit 13: a hang" in text and 'File "frame0.py"' in text and 'File "frame39.py"' not in text
-    assert "remedy: nothing once: the next job of the chain resumes" in text
+    assert "remedy nothing once: the next job of the chain resumes" in " ".join(text.split())
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_doctor_shows_where_a_hung_rank_stands(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_doctor_knows_what_texts_of_slurm_and_its_neighbours_mean(tmp_path: Path, log: str, meaning: str) -> None:
     text = examined(tmp_path, state_of("10", state="FAILED", exit_code="1:0"), log + "\n")
-    assert meaning in text and "remedy: " in text
+    assert meaning in text and "  remedy    " in text
 
 
 def test_doctor_finds_a_training_that_hangs(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_doctor_finds_a_training_that_hangs(tmp_path: Path) -> None:
     # Twenty steps of a minute each.
     assert examine(found, written + 1100) == []
     text = "\n".join(diagnosis(found, examine(found, written + 1300)))
-    assert "runs, but has written nothing for 22 minutes: it hangs" in text and "remedy: eurolm cancel " in text
+    assert "runs, but has written nothing for 22 minutes: it hangs" in text and "remedy    eurolm cancel " in text
 
 
 def test_every_sign_says_what_helps() -> None:
