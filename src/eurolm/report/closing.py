@@ -17,11 +17,13 @@ from rich.text import Text
 
 from eurolm.config.model import Config
 from eurolm.evaluate.results import Results
+from eurolm.report.continued import continued
+from eurolm.report.inputs import METRICS as LOG
 from eurolm.report.inputs import RESULTS, SAMPLES, RunFiles, read_run
 from eurolm.report.numbers import PERCENT, between, fixed, language_name, whole
 from eurolm.report.scores import METRICS, amount, amounts, best, headline_of, judgement, ngrams, verdict
 from eurolm.report.tokenizer_view import cut_sentences
-from eurolm.report.training import prompts, share_label
+from eurolm.report.training import course, prompts, share_label
 
 PROMPTS_SHOWN = 2
 INDENT = 2
@@ -44,6 +46,7 @@ def closing_screen(run_dir: Path, config: Config, console: Console, proof: str |
     console.print(Rule(Text(config.name, style="bold"), align="left", style="dim"))
     _tokens(run_dir, config, console)
     _texts(files, console)
+    _continued(files, config, console)
     _scores(files, console)
     _next(run_dir, config, console, proof)
 
@@ -115,6 +118,23 @@ def _texts(files: RunFiles, console: Console) -> None:
         for label, sample in zip(labels, item["texts"], strict=True):
             text = Text.assemble((shown(item["prompt"]), "bold"), shown(sample["text"]))
             _paragraph(console, Text(label.ljust(max(map(len, labels)) + INDENT), style="dim"), text)
+
+
+def _continued(files: RunFiles, config: Config, console: Console) -> None:
+    """Bits per byte before, at the start and after, of a run that continues a model."""
+    lines = files.lines(LOG) or []
+    found = continued(lines, course(lines, config.mixture))
+    if found is None:
+        return
+    _heading(console, "What continuing changed", "bits per byte of the text that validation scores")
+    table = _table("", "before", "at the start", "after")
+    for code, before, at_start, after in found.rows():
+        table.add_row(language_name(code), fixed(before), fixed(at_start), Text(fixed(after), style="bold cyan"))
+    console.print(table)
+    if found.vocabulary:
+        _paragraph(console, Text(), Text(shown(f"embedding: {found.vocabulary}"), style="dim"))
+    if found.left_out:
+        _missing(console, f"before: {found.left_out}")
 
 
 def _scores(files: RunFiles, console: Console) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eurolm.evaluate.results import Figure, LanguageScore, TaskScore
+from eurolm.report.continued import continued
 from eurolm.report.corpus_view import totals
 from eurolm.report.inputs import CORPUS, METRICS, RESULTS, TOKENIZER, RunFiles
 from eurolm.report.scores import headline_of, ngrams
@@ -17,6 +18,7 @@ _SOURCES = {
     "tasks": RESULTS,
     "parameters": RESULTS,
     "training": METRICS,
+    "continued": METRICS,
     "tokenizer": TOKENIZER,
     "corpus": CORPUS,
 }
@@ -48,7 +50,9 @@ def headline(name: str, files: RunFiles, went: Course | None) -> Headline:
         "tokenizer": _tokenizer(files.object(TOKENIZER)),
         "corpus": _corpus(files.object(CORPUS)),
     }
-    missing = {key: files.reason(source) for key, source in _SOURCES.items() if figures[key] is None}
+    if went is not None and (began := continued(files.lines(METRICS) or [], went)) is not None:
+        figures["continued"] = began.as_json()
+    missing = {key: files.reason(source) for key, source in _SOURCES.items() if figures.get(key, ...) is None}
     missing |= {key: f"{RESULTS} holds none" for key in ("bits_per_byte", "tasks") if figures[key] == {}}
     for path in _nulls(figures):
         missing.setdefault(path, _reason(path))

@@ -12,6 +12,7 @@ from eurolm.config.shipped import package_file
 from eurolm.evaluate.results import Results
 from eurolm.report import (
     charts,
+    continued,
     corpus_details,
     corpus_view,
     curves_view,
@@ -127,6 +128,7 @@ def _training(files: RunFiles, went: Course | None, results: Results | None) -> 
             "small": charts.small_charts(went),
             "skips": went.skips,
             "torn": files.torn_lines.get(METRICS, 0),
+            "continued": continued.continued(files.lines(METRICS) or [], went),
         }
     return shown
 
