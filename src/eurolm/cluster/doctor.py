@@ -45,7 +45,7 @@ SIGNS = (
     Sign(r"(HIP|CUDA) out of memory|OutOfMemoryError", "the memory of a device ran out",
          "lower train.micro_batch_rows, raise train.zero_stage or train.activation_checkpointing; see eurolm plan"),
     Sign(r"DUE TO TIME LIMIT", "the job ran into its time limit without stopping in time",
-         "the last checkpoint counts; shorten train.save_every_minutes if it is old"),
+         "what is finished stays: launch again; shorten train.save_every_minutes if the last checkpoint is old"),
     Sign(r"[Nn]ode failure on|NODE_FAIL|DUE TO NODE FAILURE", "a node died",
          "nothing: the job starts again and resumes"),
     Sign(r"Task launch .*failed on node", "Slurm could not start a task on a node that it counts among the living",

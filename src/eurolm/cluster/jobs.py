@@ -10,7 +10,7 @@ from eurolm.cluster.profile import ClusterProfile, Purpose, Queue
 from eurolm.config.model import Config
 from eurolm.errors import ConfigError
 
-Size = Literal["training", "node", "slice"]
+Size = Literal["training", "node", "device", "slice"]
 SIGNAL_SHARE, SIGNAL_LEAST_S, SIGNAL_MOST_S = 0.05, 60, 600
 """How long before the time limit Slurm tells the batch shell: a share of the limit, within bounds. The ranks know the
 end of the job themselves and stop later than this where their saves are quicker; this is the second way."""
@@ -28,7 +28,8 @@ class JobKind:
     purpose: Purpose
     """Queue it prefers; where the machine has none, the training queue."""
     size: Size
-    """`training`: all nodes of the run; `node`: one; `slice`: one device's share of cores."""
+    """`training`: all nodes of the run; `node`: one; `device`: one device with its share of cores, on a shared
+    node where the site has such; `slice`: an eighth of a node without devices, or the same as `device`."""
     most_hours: float | None = None
     """Time limit; null takes the queue's, `cluster.time_limit_hours` for training."""
     stages: tuple[str, ...] = ()
@@ -40,11 +41,11 @@ ENCODE = JobKind("encode", "Token shards", "stage.sbatch.j2", "cpu", "node", Non
 PREFLIGHT = JobKind("preflight", "Check of nodes, devices and network", "preflight.sbatch.j2", "train", "training", 0.5)
 TRAIN = JobKind("train", "Training: one of a chain of jobs, each of which goes on where the last one stopped",
                 "train.sbatch.j2", "train", "training")  # fmt: skip
-EVALUATE = JobKind("evaluate", "Scores of the model", "stage.sbatch.j2", "train", "node", 12, ("--only", "evaluate"))
+EVALUATE = JobKind("evaluate", "Scores of the model", "stage.sbatch.j2", "train", "device", 12, ("--only", "evaluate"))
 REPORT = JobKind("report", "Report", "stage.sbatch.j2", "cpu", "slice", 1, ("--only", "report"))
 KINDS = (CORPUS, ENCODE, TRAIN, EVALUATE, REPORT)
 EVALUATE_STEP = JobKind("evaluate-step", "Scores of a checkpoint while training goes on", "evaluate-step.sbatch.j2",
-                        "train", "node", 12)  # fmt: skip
+                        "train", "device", 12)  # fmt: skip
 SCRIPTS = (*KINDS, PREFLIGHT, EVALUATE_STEP)
 """Training jobs do the preflight themselves; its own script is for looking at nodes by hand. They also submit the
 scoring of checkpoints."""
@@ -92,6 +93,8 @@ def queue_of(kind: JobKind, config: Config, profile: ClusterProfile) -> Queue:
     cluster = config.cluster
     if kind.size == "training" and kind.purpose == "train" and (cluster.partition or cluster.qos):
         return profile.queue(cluster.partition, cluster.qos)[1]
+    if kind.size == "device" and (shared := _shared_queue(kind, profile)) is not None:
+        return shared
     fitting = [queue for queue in profile.queues.values() if queue.purpose == kind.purpose]
     nodes = nodes_of(kind, config)
     for queue in fitting:
@@ -99,6 +102,14 @@ def queue_of(kind: JobKind, config: Config, profile: ClusterProfile) -> Queue:
             return queue
     largest = max(fitting, key=lambda queue: queue.max_nodes, default=None)
     return largest or profile.queue(cluster.partition, cluster.qos)[1]
+
+
+def _shared_queue(kind: JobKind, profile: ClusterProfile) -> Queue | None:
+    """The first queue that gives and bills single devices for as long as the job may take; null where all are whole."""
+    for queue in profile.queues.values():
+        if queue.purpose in ("train", "small") and not queue.whole_nodes and queue.max_hours >= (kind.most_hours or 0):
+            return queue
+    return None
 
 
 def time_limit_s(kind: JobKind, config: Config, queue: Queue) -> int:
@@ -125,7 +136,7 @@ def _resources(kind: JobKind, config: Config, profile: ClusterProfile, queue: Qu
             f"cpus-per-task={asked // share}",
             *([f"mem={gigabytes}G"] if gigabytes else []),
         ]
-    used = 1 if kind.size == "slice" and not queue.whole_nodes else devices
+    used = 1 if kind.size in ("device", "slice") and not queue.whole_nodes else devices
     whole = used == devices and not queue.whole_nodes and profile.slurm.exclusive
     tasks = used if kind.size == "training" else 1
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from eurolm.cluster import screen
 from eurolm.cluster.chain import PlannedJob, chain
 from eurolm.cluster.jobs import KINDS, TRAIN, options, queue_of
 from eurolm.cluster.plan_record import Plan
@@ -63,16 +64,15 @@ def order_of(config_file: Path, overrides: tuple[str, ...], plan: Plan, workdir:
 def table(prepared: Prepared) -> list[str]:
     """The jobs for people: what each asks for and waits for."""
     order = prepared.order
-    lines = [f"{'job':<12} {'partition':<18} {'nodes':>5}  {'time':<11} waits for"]
+    rows = []
     for job in prepared.jobs:
         asked = dict(option.partition("=")[::2] for option in options(job.kind, order.config, order.profile))
         queue = queue_of(job.kind, order.config, order.profile)
         partition = f"{queue.partition}/{queue.qos}" if queue.qos else queue.partition
         waits = [*job.after_success, *(f"{name} (any end)" for name in job.after_end)]
-        lines.append(
-            f"{job.name:<12} {partition:<18} {asked['nodes']:>5}  {asked['time']:<11} {', '.join(waits)}".rstrip()
-        )
-    return lines
+        rows.append((job.name, partition, asked["nodes"], asked["time"], ", ".join(waits)))
+    right = (False, False, True, True, False)
+    return screen.table(("job", "partition", "nodes", "time", "waits for"), rows, right=right, indent="")
 
 
 def profile_place(name: str, config_file: Path) -> str | Path:

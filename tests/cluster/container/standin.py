@@ -1,4 +1,5 @@
-"""The stand-in `singularity` and an image for it: this Python with eurolm, as a site's image would hold them."""
+"""The stand-in `singularity` and an image for it: this Python with eurolm, as a site's image would hold them. In the
+lane of scripts/apptainer the real one, with an image of the same contents."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-BIN = Path(__file__).parent / "bin"
+REAL = os.environ.get("EUROLM_TEST_APPTAINER")
+"""Directory of scripts/apptainer: the tests that use this module run with the real Apptainer."""
+BIN = Path(__file__).parent / ("real" if REAL else "bin")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/opt")
 
 
@@ -26,6 +29,9 @@ def why_not() -> str | None:
 def make_image(place: Path) -> Path:
     """An image with this interpreter's environment and this checkout of eurolm."""
     project = Path(__file__).parents[3]
+    if REAL:
+        place.symlink_to(Path(REAL) / "image")
+        return place
     place.mkdir(parents=True)
     own = {sys.prefix, sys.base_prefix, str(project)}
     about = {

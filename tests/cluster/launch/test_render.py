@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.cluster.launch.orders import SITES, order
 
-from eurolm.cluster.jobs import KINDS, TRAIN, options, signal_seconds
+from eurolm.cluster.jobs import EVALUATE, EVALUATE_STEP, KINDS, TRAIN, options, signal_seconds
 from eurolm.cluster.render import bound_directories, render, render_all
 from eurolm.errors import ConfigError
 
@@ -71,6 +71,21 @@ def test_large_runs_get_the_queue_for_their_size() -> None:
     small, large = order("leonardo", nodes=64), order("leonardo", nodes=100)
     assert "qos=normal" in options(TRAIN, small.config, small.profile)
     assert "qos=boost_qos_bprod" in options(TRAIN, large.config, large.profile)
+
+
+@pytest.mark.parametrize(
+    ("site", "queue", "share"),
+    [
+        ("lumi-g", "partition=small-g", {"cpus-per-task=7", "gpus-per-node=1", "mem=60G"}),
+        ("leonardo", "qos=normal", {"cpus-per-task=8", "gpus-per-node=1", "mem=120G"}),
+        ("marenostrum5", "qos=acc_ehpc", {"cpus-per-task=20", "gpus-per-node=1"}),
+    ],
+)
+def test_scoring_uses_one_device_and_pays_for_one(site: str, queue: str, share: set[str]) -> None:
+    given = order(site)
+    for kind in (EVALUATE, EVALUATE_STEP):
+        asked = set(options(kind, given.config, given.profile))
+        assert {queue, "time=0-12:00:00", "nodes=1", *share} <= asked and "exclusive" not in asked
 
 
 def test_masks_on_shared_nodes_need_whole_ones() -> None:
