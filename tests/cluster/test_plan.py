@@ -115,6 +115,12 @@ def test_a_model_that_fits_in_no_layout_is_refused(config: Path) -> None:
         planned(config, "model.hidden_size=16384", "model.layers=120", "model.intermediate_size=53248")
 
 
+def test_a_micro_batch_that_does_not_fit_is_named_as_such(config: Path) -> None:
+    with pytest.raises(ConfigError, match=r"with 16 rows per forward pass.*fewer micro_batch_rows, shorter rows"):
+        planned(config, "train.micro_batch_rows=16", "train.activation_checkpointing=none",
+                "mixture.phases=[{tokens: 9_000_000_000, row_tokens: 8192, batch_rows: 1024}]")  # fmt: skip
+
+
 def test_the_figures_add_up(config: Path) -> None:
     plan = planned(config)
     assert plan.steps == 20_000_000_000 // (2048 * 1024) + 1 + 2_000_000_000 // (8192 * 256) + 1
@@ -243,6 +249,8 @@ def test_the_login_node_needs_neither_torch_nor_five_seconds(config: Path) -> No
     assert json.loads(lines[-1]) == []
     value: dict[str, Any] = json.loads(lines[0])
     assert value["layout"]["zero_stage"] in (1, 2, 3)
+    assert 0 < value["memory"]["weights"] < value["memory"]["total"] <= value["memory"]["device"]
+    assert [need["fits"] for need in value["storage"]] == [True] and value["failures"] == []
 
 
 def test_a_chain_longer_than_the_queue_is_noted(config: Path) -> None:

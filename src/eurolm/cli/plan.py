@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -25,13 +24,13 @@ def plan(
 
     Needs no GPU. The plan is stored in the run and becomes what `eurolm status` compares with.
     """
-    from eurolm.cluster.plan_text import failures, plan_lines
+    from eurolm.cluster.plan_text import as_json, failures, plan_lines
     from eurolm.cluster.planning import plan_run
     from eurolm.errors import ConfigError
 
     made = plan_run(config_file, overrides, cluster, nodes)
     if reporter.mode == "json":
-        click.echo(json.dumps(asdict(made), ensure_ascii=False))
+        click.echo(json.dumps(as_json(made), ensure_ascii=False))
     else:
         click.echo("\n".join(plan_lines(made)))
     if faults := failures(made):

@@ -72,11 +72,14 @@ def choose_layout(request: Request) -> Placed:
     fitting = [one for one in placed if room is None or one.memory.total <= room]
     if not fitting:
         least = min(placed, key=lambda one: one.memory.total)
+        rows = max(least.layout.micro_batch_rows)
+        one_pass = f"{rows} row{'s' * (rows > 1)} per forward pass"
+        fewer = "fewer micro_batch_rows, " if rows > 1 else ""
         raise ConfigError(
-            f"no layout fits: the most sparing one, {least.name} with one row per forward pass, needs "
+            f"no layout fits: the most sparing one, {least.name} with {one_pass}, needs "
             f"{least.memory.total / 1e9:,.1f} GB on a device that has {(room or 0) / 1e9:,.1f} GB "
             f"({request.device_source}). Take more nodes (ZeRO shares masters and moments over {request.ranks} ranks "
-            "now), shorter rows, or a smaller model."
+            f"now), {fewer}shorter rows, or a smaller model."
         )
     # The order of the candidates decides between equals, and where nothing is known of the device.
     best = min(fitting, key=lambda one: one.time.total if one.time else 0.0)

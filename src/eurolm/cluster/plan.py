@@ -230,7 +230,7 @@ class _Maker:
         return Plan(
             schema=SCHEMA, run=self.config.name, cluster=self.profile.name,
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            model=f"{self.shape.family}, {total / 1e9:,.3g} B parameters", parameters=total,
+            model=f"{self.shape.family}, {_size(total)} parameters", parameters=total,
             steps=sum(phase.steps for phase in self.phases), samples=sum(phase.samples for phase in self.phases),
             tokens=self.tokens(), partition=None if found is None else found[1].partition, nodes=nodes,
             ranks=self.ranks(nodes), layout=placed.layout, memory=placed.memory, tokens_per_s_per_device=None,
@@ -263,6 +263,10 @@ class _Maker:
         rate = cost.scaled(Range(speed.low, speed.middle, speed.high), ranks)
         units = cost.units(spent.hours, nodes, self.profile.billing)
         return ScalingRow(nodes, ranks, layout_key(placed.layout), rate, spent.hours, units, spent.jobs, speed.measured)
+
+
+def _size(parameters: int) -> str:
+    return f"{parameters / 1e9:,.3g} B" if parameters >= 5e8 else f"{parameters / 1e6:,.3g} M"
 
 
 def _notes(profile: ClusterProfile, placed: Placed) -> tuple[str, ...]:

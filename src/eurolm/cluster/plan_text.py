@@ -1,9 +1,10 @@
-"""A plan for people."""
+"""A plan for people, and with what follows from its figures for programs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict, fields
+from typing import Any
 
 from eurolm.cluster.plan_record import Check, MemoryRecord, Plan, Range, StorageNeed
 from eurolm.cluster.screen import entry, table
@@ -31,6 +32,15 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield ""
     for note in plan.notes:
         yield from entry("note", note)
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """The record as plain values, with what a reader would have to derive: sums, what fits, what must be mended."""
+    value = asdict(plan)
+    value["memory"]["total"] = plan.memory.total
+    for need, told in zip(plan.storage, value["storage"], strict=True):
+        told["fits"] = need.fits
+    return {**value, "failures": failures(plan)}
 
 
 def failures(plan: Plan) -> list[str]:

@@ -13,6 +13,8 @@ from pathlib import Path
 REAL = os.environ.get("EUROLM_TEST_APPTAINER")
 """Directory of scripts/apptainer: the tests that use this module run with the real Apptainer."""
 BIN = Path(__file__).parent / ("real" if REAL else "bin")
+PREFIX = "/opt/venv" if REAL else sys.prefix
+"""Where the image has its Python, torch included."""
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/opt")
 
 
