@@ -142,6 +142,7 @@ def test_the_figures_add_up(config: Path) -> None:
     assert plan.location_kg.high == pytest.approx(plan.energy_kwh.high * 0.079)
     assert plan.checkpoint_bytes == 12 * plan.parameters
     assert [row.nodes for row in plan.scaling] == [1, 2, 4, 8, 16, 32]
+    assert "64 nodes have 512 ranks: more than the 256 rows of a batch" in plan.notes
     assert read_plan(config.parent / "runs" / "base") == plan
 
 

@@ -46,7 +46,8 @@ def make_plan(
     maker = _Maker(loaded, profile, shape, table or load_table(), rehearsal, run_dir, entries)
     plan = maker.plan(nodes)
     notes = (*plan.notes, f"vocabulary of {entries:,} entries from {vocabulary_from}")
-    return replace(plan, scaling=maker.scaling(nodes), notes=notes)
+    scaling = maker.scaling(nodes)
+    return replace(plan, scaling=scaling, notes=(*maker.ends(scaling), *notes))
 
 
 class _Maker:
@@ -248,6 +249,14 @@ class _Maker:
         taken = node_counts(self.config, self.profile)
         counts = sorted({nodes, *(2**power for power in range(12) if 2**power in taken)})
         return tuple(row for number in counts if (row := self.row(number)) is not None)
+
+    def ends(self, rows: tuple[ScalingRow, ...]) -> tuple[str, ...]:
+        """Why the table ends before the queue does, where the batch is the reason."""
+        last, most = max((row.nodes for row in rows), default=0), node_counts(self.config, self.profile)[-1]
+        least = min(phase.batch_rows for phase in self.phases)
+        if not rows or 2 * last > most or self.ranks(2 * last) <= least:
+            return ()
+        return (f"{2 * last:,} nodes have {self.ranks(2 * last):,} ranks: more than the {least:,} rows of a batch",)
 
     def row(self, nodes: int) -> ScalingRow | None:
         """One line of the table, or null where the batch does not divide, nothing fits or a job is too short."""
