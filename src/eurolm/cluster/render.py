@@ -120,6 +120,7 @@ def _environment(order: Order) -> dict[str, Any]:
         "name": order.config.name,
         "machine": profile.title,
         "modules": [line.split() for line in (profile.container or profile.software).modules],
+        "container": profile.container is not None,
         "forbidden_paths": profile.container.forbidden_paths if profile.container else [],
         "umask": order.config.run.umask,
         "node_root": local[0] if local else "/tmp",  # noqa: S108 - where every node has room of its own

@@ -95,17 +95,17 @@ def test_masks_on_shared_nodes_need_whole_ones() -> None:
     assert "exclusive" not in options(TRAIN, whole.config, whole.profile), "standard-g gives nothing else"
 
 
-def test_old_places_leave_the_path_before_the_modules_load(tmp_path: Path) -> None:
+def test_what_the_login_shell_holds_does_not_reach_the_job(tmp_path: Path) -> None:
     text = render_all(order(), ())["environment.sh"]
     assert text.index("for old in") < text.index("module use")
     lines = [line for line in text.splitlines() if not line.startswith("module ")]
     script = "\n".join(lines).replace("/scratch/project_465000000/anna", str(tmp_path))
     old = "/appl/local/csc/soft/ai/bin"
-    environment = {"PATH": f"{old}:/usr/bin:{old}:/bin:/opt/a b", "SLURM_JOB_ID": tmp_path.name, "HOME": str(tmp_path)}
-    said = subprocess.run(
-        ["bash", "-eo", "pipefail", "-c", f'module() {{ :; }}\n{script}\necho "$PATH $PYTHONNOUSERSITE"'],
-        env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    environment = {"PATH": f"{old}:/usr/bin:{old}:/bin:/opt/a b", "PYTHONPATH": "/appl/lumi", "HOME": str(tmp_path),
+                   "NCCL_NET_GDR_LEVEL": "PHB", "SLURM_JOB_ID": tmp_path.name}  # fmt: skip
+    script += '\necho "$PATH ${PYTHONPATH-}$PYTHONNOUSERSITE${NCCL_NET_GDR_LEVEL-}"'
+    command = ["bash", "-eo", "pipefail", "-c", f"module() {{ :; }}\n{script}"]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert said.stdout == "/usr/bin:/bin:/opt/a b 1\n"
     Path(f"/tmp/eurolm-{tmp_path.name}").rmdir()  # noqa: S108 - the node's directory of this job
 

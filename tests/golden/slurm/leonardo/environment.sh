@@ -1,6 +1,8 @@
 # shellcheck shell=bash disable=SC2016
 # Environment of all jobs of baltic-1b on Leonardo Booster (CINECA, Bologna): each value with its reason and source, from the machine profile.
 
+# A container is handed these too: what modules of the login shell put there would come before the image's packages.
+unset PYTHONPATH PYTHONHOME
 # A colleague of the same group can resume and cancel.
 umask 0007
 # Of the node, until the site clears it; and shared between nodes. $HOME has room for neither.

@@ -1,6 +1,8 @@
 # shellcheck shell=bash disable=SC2016
 # Environment of all jobs of baltic-1b on LUMI-G (CSC, Kajaani): each value with its reason and source, from the machine profile.
 
+# A container is handed these too: what modules of the login shell put there would come before the image's packages.
+unset PYTHONPATH PYTHONHOME
 # The site's bindings refuse to run where these old places are in PATH, as ~/.bashrc of many users has them.
 for old in /appl/local/csc/soft/ai /appl/local/containers/ai-modules; do
   PATH=$(tr : '\n' <<<"$PATH" | grep --invert-match --fixed-strings -- "$old" | paste --serial --delimiters=:)

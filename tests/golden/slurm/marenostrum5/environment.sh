@@ -1,6 +1,8 @@
 # shellcheck shell=bash disable=SC2016
 # Environment of all jobs of baltic-1b on MareNostrum 5 ACC (BSC, Barcelona): each value with its reason and source, from the machine profile.
 
+# A container is handed these too: what modules of the login shell put there would come before the image's packages.
+unset PYTHONPATH PYTHONHOME
 # A job inherits the `module` function; where the site does not export it, the profile defines it.
 if ! type module >/dev/null 2>&1; then
   # shellcheck disable=SC1091
