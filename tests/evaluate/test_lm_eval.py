@@ -1,6 +1,7 @@
 """Same weights, same items: eurolm's scorer and lm-evaluation-harness agree on every item, and on what cannot be read.
 
-The harness runs in two processes, one per model: trained a little on real text, and random with sharp opinions.
+The harness runs in two processes, one per model: trained a little on real text with eurolm's tokenizer, and random with
+sharp opinions behind a tokenizer as Llama and Mistral have it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from tests.scoring.foreign import llama_tokenizer
 from tests.tokens.small_corpus import corpus_texts, tokenizer_dir, write_corpus
 
 from eurolm.config.architecture import ModelConfig
@@ -73,10 +75,14 @@ def subject(
     request: pytest.FixtureRequest, corpus: Path, tokenizer_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Subject:
     """A model without a pad token, in a directory of its own."""
-    place, tokenizer = tmp_path_factory.mktemp(request.param), load(tokenizer_dir)
+    place, source = tmp_path_factory.mktemp(request.param), tokenizer_dir
+    if request.param == "random":
+        source = llama_tokenizer(tmp_path_factory.mktemp("llama"), corpus_texts(corpus).values())
+    tokenizer = load(source)
     config = transformers.LlamaConfig(
-        vocab_size=1024, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=CONTEXT, bos_token_id=0, eos_token_id=0, pad_token_id=None,
+        vocab_size=tokenizer.vocab_size, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=CONTEXT, bos_token_id=0, eos_token_id=0,
+        pad_token_id=None,
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -88,8 +94,8 @@ def subject(
             for parameter in model.parameters():
                 parameter.data.mul_(8 if parameter.dim() == 2 else 1)
     model.save_pretrained(place)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(tokenizer_dir / name, place / name)
+    for path in source.glob("tokenizer*"):
+        shutil.copy(path, place / path.name)
     return trained(place, tokenizer, CPU)
 
 
@@ -156,7 +162,8 @@ def test_bits_per_byte_agree_where_a_text_fits_the_window(
 ) -> None:
     ((question, answers),) = [pair for pair in zip(questions, theirs, strict=True) if pair[0].name == "flores-lv"]
     texts = [prompt.choices[0] for prompt in question.prompts]
-    scores = score_documents(subject.model, subject.tokenizer, texts, CONTEXT, CONTEXT, 2048)
+    first = subject.opening.before_nothing
+    scores = score_documents(subject.model, subject.tokenizer, texts, CONTEXT, CONTEXT, 2048, first=first)
     fitting = [index for index, score in enumerate(scores) if score.tokens <= CONTEXT]
     assert len(fitting) >= 15
     for index in fitting:

@@ -84,8 +84,9 @@ def test_a_tokenizer_that_adds_bos_opens_every_context(tokenizer_dir: Path, tmp_
     for name in ("without", "with"):
         (tmp_path / name).mkdir()
         made = Tokenizer.from_file(str(tokenizer_dir / "tokenizer.json"))
-        if name == "with":
-            made.post_processor = TemplateProcessing(single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)])
+        made.post_processor = TemplateProcessing(
+            single="<|endoftext|> $A" if name == "with" else "$A", special_tokens=[("<|endoftext|>", 0)]
+        )
         made.save(str(tmp_path / name / "tokenizer.json"))
         config = (tokenizer_dir / "tokenizer_config.json").read_bytes()
         (tmp_path / name / "tokenizer_config.json").write_bytes(config)

@@ -70,8 +70,8 @@ print(json.dumps([ids, tokenizer.batch_decode(ids), tokenizer.eos_token_id, toke
     )
     assert "arning" not in answer.stderr, answer.stderr
     ids, decoded, eos, bos, pad, size = json.loads(answer.stdout.splitlines()[-1])
-    assert ids == loaded.encode_batch(texts)
-    assert decoded == texts
+    assert ids == [[0, *found] for found in loaded.encode_batch(texts)]  # opened by EOD, as documents are in training
+    assert decoded == [END_OF_DOCUMENT + text for text in texts]
     assert (eos, bos, pad, size) == (0, 0, 1, 1024)
 
 

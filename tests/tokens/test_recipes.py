@@ -18,8 +18,9 @@ from eurolm.tokenizer import stage as tokenizer_stage
 from eurolm.tokens import packing
 from eurolm.tokens import stage as tokens_stage
 
-TOKENIZER = {2: "7ff697f2c3d863bfa7174fe28e04941f1810f8ebc34a4b0e220aefae1ff215d9"}
-TOKENS = {1: "dfc81a778caa5e345e703d72213edbed4199e5ffc6ce28b64c2740f484033a8d"}
+TOKENIZER = {3: "0f83777c3b730d80a3d20e74534dc3fdc4477d902d6f0c6c2ce72f0ddd8e0b7d"}
+TOKENS = {1: "719326686b823ea3e035a342a8b7eed2080f3f7e48748cafce34934649efdb8c"}
+"""With the hash of the tokenizer, which the description of shards records."""
 PACKS = {2: "c5c1eeb14a8e33cbedc7e6762e2ce7a1f76b3ce9a8a127c69472f1dd25ca3b30"}
 ORDER = "e0370008a7554bfc9252df542aa468414aa6fd62c276ea1f4d71a8d4c0c0ec8d"
 """No recipe: a started training may never see another order. Of concatenated rows, which no better packing changes."""

@@ -33,12 +33,21 @@ def generate(
 ) -> None:
     """Continue prompts with the model of a RUN (its name or directory) or with a Hugging Face MODEL directory."""
     place = model_directory(source, workspace)
-    from eurolm.model.load import load_model
+    from eurolm.evaluate.subject import choose_device, model_in
+    from eurolm.scoring.encoding import opening
     from eurolm.scoring.generate import generate as continue_prompts
     from eurolm.tokenizer.load import load
 
+    tokenizer = load(place)
     texts = continue_prompts(
-        load_model(place), load(place), list(prompts), max_tokens, seed, temperature=temperature, top_k=top_k
+        model_in(place, tokenizer, choose_device()),
+        tokenizer,
+        list(prompts),
+        max_tokens,
+        seed,
+        temperature=temperature,
+        top_k=top_k,
+        opens=opening(place, tokenizer),
     )
     for prompt, text in zip(prompts, texts, strict=True):
         if reporter.mode == "json":

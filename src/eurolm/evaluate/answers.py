@@ -218,5 +218,7 @@ def _documents(subject: Subject, prompts: Sequence[Prompt], how: Scoring, advanc
         how.batch_tokens,
         advance,
         subject.device.workers,
+        how.ranks,
+        subject.opening.before_nothing,
     )
     return [Answer((-score.bits,), (score.tokens,), (), None, 0, True) for score in scores]

@@ -43,6 +43,8 @@ class HarnessJob:
     """`cpu`, `cuda` or `cuda:N`."""
     batch_size: int
     """Requests per forward pass."""
+    texts: tuple[str, ...] = ()
+    """Those of `tasks` that score whole texts: their bits per byte."""
     limit: int | None = None
     """First items of each task; null for all."""
 

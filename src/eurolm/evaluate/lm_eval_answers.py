@@ -40,8 +40,9 @@ def harness_answers(subject: Subject, questions: Sequence[Question], special: bo
     with tempfile.TemporaryDirectory(prefix="eurolm-tasks-") as name:
         place = Path(name)
         names = [written for question in questions for written in _export(place, question)]
+        texts = tuple(question.name for question in questions if question.task.kind == "bits_per_byte")
         device = subject.device
-        job = HarnessJob(str(model), name, tuple(names), device.dtype_name, str(device.device), BATCH)
+        job = HarnessJob(str(model), name, tuple(names), device.dtype_name, str(device.device), BATCH, texts)
         found = run_harness(job)
     limit = read_json(model / "config.json").get("max_position_embeddings")
     return [

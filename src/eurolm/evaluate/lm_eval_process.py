@@ -15,35 +15,46 @@ from eurolm.artifacts.atomic import read_json, write_json
 
 def main(job_file: Path, answers_file: Path) -> None:
     """Run the job and write, per task, the harness's figures and its answers per item."""
+    from lm_eval.models.huggingface import HFLM
+
+    job = read_json(job_file)
+    model: Any = HFLM(
+        pretrained=job["model"],
+        dtype=job["dtype"],
+        device=job["device"],
+        batch_size=job["batch_size"],
+        trust_remote_code=False,
+        # As eurolm's own scorer. Without the second, log-probabilities of a bf16 model are rounded to bf16.
+        attn_implementation="sdpa",
+        softmax_dtype="float32",
+    )
+    found: dict[str, Any] = {}
+    for text in (False, True):
+        # The harness puts BOS before whole texts itself, and a tokenizer that adds one would double and score it.
+        model.add_bos_token = False if text else None
+        found |= _answers(model, job, [task for task in job["tasks"] if (task in job["texts"]) is text])
+    write_json(answers_file, found)
+
+
+def _answers(model: Any, job: dict[str, Any], tasks: list[str]) -> dict[str, Any]:
+    """Figures and items of each task."""
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
-    job = read_json(job_file)
+    if not tasks:
+        return {}
     results: Any = simple_evaluate(
-        model="hf",
-        model_args={
-            "pretrained": job["model"],
-            "dtype": job["dtype"],
-            "device": job["device"],
-            "trust_remote_code": False,
-            # As eurolm's own scorer. Without the second, log-probabilities of a bf16 model are rounded to bf16.
-            "attn_implementation": "sdpa",
-            "softmax_dtype": "float32",
-        },
-        tasks=job["tasks"],
+        model=model,
+        tasks=tasks,
         task_manager=TaskManager(include_path=job["tasks_dir"], include_defaults=False),
-        batch_size=job["batch_size"],
         limit=job["limit"],
         bootstrap_iters=0,
         log_samples=True,
     )
-    write_json(
-        answers_file,
-        {
-            task: {"metrics": _figures(results["results"][task]), "items": list(map(_item, results["samples"][task]))}
-            for task in job["tasks"]
-        },
-    )
+    return {
+        task: {"metrics": _figures(results["results"][task]), "items": list(map(_item, results["samples"][task]))}
+        for task in tasks
+    }
 
 
 def _figures(found: dict[str, Any]) -> dict[str, float | None]:

@@ -16,7 +16,7 @@ from eurolm.artifacts.atomic import read_json, write_json
 from eurolm.artifacts.hashing import sha256_json
 from eurolm.errors import InputError
 
-RECIPE = 2
+RECIPE = 3
 """Raised when the same model and text score differently; here, where looking it up loads no torch."""
 SCHEMA = 2
 RESULTS = "results.json"
@@ -106,7 +106,7 @@ class Contamination:
     hits: int
     """Items found in the training text before it was cleaned, with a long passage or whole."""
     unchecked: int
-    """Items too short to be sought."""
+    """Items too short to be sought, or of another file than the one whose items were sought."""
     without: Figure
     """Without the hits."""
     only: Figure

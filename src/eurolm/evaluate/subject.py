@@ -74,16 +74,27 @@ class Subject:
         """The model in evaluation mode on its device."""
         if self._model is None:
             if isinstance(self.source, Path):
-                model = load_model(self.source)
-                _check_rows(model, self.tokenizer, self.source)
+                self._model = model_in(self.source, self.tokenizer, self.device)
             else:
-                model = build_model(self.source, self.tokenizer.vocab_size, self.tokenizer.eod_id, self.tokenizer)
-            self._model = model.to(device=self.device.device, dtype=self.device.dtype).eval()
+                sizes = (self.tokenizer.vocab_size, self.tokenizer.eod_id)
+                built: Any = build_model(self.source, *sizes, self.tokenizer, self.device.dtype)
+                self._model = built.to(self.device.device).eval()
         return self._model
 
     def release(self) -> None:
         """Drop the weights."""
         self._model = None
+
+
+def model_in(path: Path, tokenizer: LoadedTokenizer, device: Device) -> Any:
+    """The model of a Hugging Face directory, in evaluation mode.
+
+    Loaded in the wanted dtype, never converted: `to(dtype)` takes twice the memory, and rounds the rotary tables, which
+    no file holds, as well. Raises InputError for a directory without a model, or whose tokenizer is another model's.
+    """
+    model: Any = load_model(path, device.dtype)
+    _check_rows(model, tokenizer, path)
+    return model.to(device.device).eval()
 
 
 def trained(path: Path, tokenizer: LoadedTokenizer, device: Device) -> Subject:

@@ -26,9 +26,13 @@ RESIDUAL_OUTPUTS = ("self_attn.o_proj.weight", "mlp.down_proj.weight")
 
 
 def build_model(
-    config: ModelConfig, vocab_size: int, eod_id: int, tokenizer: LoadedTokenizer | None = None
+    config: ModelConfig,
+    vocab_size: int,
+    eod_id: int,
+    tokenizer: LoadedTokenizer | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> PreTrainedModel:
-    """The model training starts from: fp32 parameters on the CPU, in training mode.
+    """The model training starts from: parameters in `dtype` on the CPU, in training mode.
 
     `vocab_size` and `eod_id` are the tokenizer's; embedding rows are padded to a multiple of 128. With `config.use`
     the weights come from that directory, their vocabulary fitted to `tokenizer`, which must be given then; else they
@@ -38,16 +42,16 @@ def build_model(
     if config.use is not None:
         if tokenizer is None:
             raise ValueError("a model that is continued needs the run's tokenizer to find its rows")
-        model = load_model(config.use)
+        model = load_model(config.use, dtype)
         check_continuable(model.config, config.use)
         fit_vocabulary(model, config.use, tokenizer)
     else:
         # The constructors draw from the global generator; it is given back as it was.
         with torch.random.fork_rng(devices=[]):
-            model = AutoModelForCausalLM.from_config(transformers_config(config, vocab_size, eod_id))
+            model = AutoModelForCausalLM.from_config(transformers_config(config, vocab_size, eod_id), dtype=dtype)
         initialise(model, config)
     name_special_ids(model, eod_id)
-    return model.float().train()
+    return model.train()
 
 
 def check_eod(vocab_size: int, eod_id: int) -> None:

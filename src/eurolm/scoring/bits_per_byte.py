@@ -1,9 +1,10 @@
 """Bits per byte of documents: how many bits a model spends on each UTF-8 byte of a text it has not seen.
 
-The policy, recorded with every result: the text's tokens follow EOD, as in training; a document longer than the window
-is read in windows that start `stride` tokens apart, positions from 0 in each, and every token is scored exactly once,
-in the first window that holds it. So no token after the first window has less than window − stride tokens of context.
-EOD at the end is not scored: it has no bytes. Independent of batch size and of the order of documents.
+The policy, recorded with every result: the text's tokens follow one token that opens a document, EOD as in eurolm's
+training unless the caller names the BOS of another model; a document longer than the window is read in windows that
+start `stride` tokens apart, positions from 0 in each, and every token is scored exactly once, in the first window that
+holds it. So no token after the first window has less than window − stride tokens of context. EOD at the end is not
+scored: it has no bytes. Independent of batch size and of the order of documents.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from eurolm.scoring.ranks import ALONE, Ranks
 if TYPE_CHECKING:
     from eurolm.tokenizer.load import LoadedTokenizer
 
-BOS_POLICY = "EOD before the text's first token; not repeated in later windows; EOD after the text not scored"
+BOS_POLICY = (
+    "before the text's first token EOD, as in training; in tasks the tokenizer's BOS, EOD where it has none; "
+    "not repeated in later windows; EOD after the text not scored"
+)
 
 
 @dataclass(frozen=True)
@@ -44,18 +48,21 @@ def score_documents(
     advance: Callable[[float], None] | None = None,
     workers: int = 1,
     ranks: Ranks = ALONE,
+    first: int | None = None,
 ) -> list[DocumentScore]:
     """Score each text under `model` (any dtype and device), in the order given.
 
-    `window` and `stride` in tokens, `batch_tokens` padded tokens per forward pass, `workers` passes at once on each of
-    `ranks`, which all get all scores. `advance` is called with the share of the work just done. Raises ConfigError
-    unless 1 ≤ stride ≤ window, NumericsError for values that are not finite.
+    `first` is the id before a text, EOD where null; `window` and `stride` in tokens, `batch_tokens` padded tokens per
+    forward pass, `workers` passes at once on each of `ranks`, which all get all scores. `advance` is called with the
+    share of the work just done. Raises ConfigError unless 1 ≤ stride ≤ window, NumericsError for values that are not
+    finite.
     """
     encoded = encode(tokenizer, texts)
     rows: list[ScoredRow] = []
     owners: list[int] = []
+    before = tokenizer.eod_id if first is None else first
     for owner, ids in enumerate(encoded):
-        for row in document_rows(ids, tokenizer.eod_id, window, stride):
+        for row in document_rows(ids, before, window, stride):
             rows.append(row)
             owners.append(owner)
     bits = np.zeros(len(texts), np.float64)
@@ -80,14 +87,14 @@ def encode(tokenizer: LoadedTokenizer, texts: Sequence[str]) -> list[np.ndarray]
     return [np.array(encoding.ids, np.int64) for encoding in encodings]
 
 
-def document_rows(ids: np.ndarray, eod_id: int, window: int, stride: int) -> list[ScoredRow]:
-    """The windows of one document; their targets that are not -100 are its tokens, each once."""
+def document_rows(ids: np.ndarray, first: int, window: int, stride: int) -> list[ScoredRow]:
+    """The windows of one document after the id `first`; their targets that are not -100 are its tokens, each once."""
     if not 1 <= stride <= window:
         raise ConfigError(
             f"evaluate.stride_tokens = {stride} must lie between 1 and the window of {window} tokens "
             "(evaluate.context_tokens). Half of the window is usual."
         )
-    inputs = np.concatenate(([eod_id], ids[:-1])).astype(np.int64)
+    inputs = np.concatenate(([first], ids[:-1])).astype(np.int64)
     rows: list[ScoredRow] = []
     done = 0
     for start in range(0, len(ids), stride):

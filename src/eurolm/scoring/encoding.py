@@ -2,9 +2,9 @@
 
 Context and continuation are encoded together and split at the length of the context encoded alone; spaces at the
 context's end move to the continuation before that (lm_eval/api/model.py, `_encode_pair`, 0.4.13). What opens a text
-is the tokenizer's own rule, as `AutoTokenizer` applies it: BOS before a context where the tokenizer adds one, else
-nothing. An empty context becomes BOS, or EOS where there is no BOS. Bits per byte follow eurolm's training instead: EOD
-before every document (scoring/bits_per_byte.py).
+is the tokenizer's own rule, as `AutoTokenizer` applies it: BOS before a context where the tokenizer adds one (eurolm's
+adds EOD, which opens every document in training), else nothing. An empty context becomes BOS, or EOS where there is no
+BOS. A context that begins with BOS in writing, as chat templates make it, gets no second one.
 """
 
 from __future__ import annotations
@@ -41,10 +41,17 @@ class Opening:
 
 
 def opening(directory: Path, tokenizer: LoadedTokenizer) -> Opening:
-    """The rule of the tokenizer in a model directory, as `AutoTokenizer` applies it."""
+    """The rule of the tokenizer in a model directory, as `AutoTokenizer` applies it.
+
+    Raises InputError for a tokenizer that transformers cannot load without running code from the directory.
+    """
     from transformers import AutoTokenizer
 
-    wrapper: Any = AutoTokenizer.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
+    try:
+        wrapper: Any = AutoTokenizer.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError, AttributeError, TypeError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise InputError(f"{directory}: transformers cannot load this tokenizer: {first_line}") from None
     plain = wrapper.encode("a", add_special_tokens=False)
     whole = wrapper.encode("a")
     start = next((place for place in range(len(whole)) if whole[place : place + len(plain)] == plain), 0)

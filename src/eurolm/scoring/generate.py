@@ -32,18 +32,22 @@ def generate(
     seed: int,
     temperature: float = 0.8,
     top_k: int = 40,
+    opens: Opening | None = None,
 ) -> list[str]:
     """The continuation of each prompt, without the prompt; stops at EOD or after `max_new_tokens`.
 
-    `temperature` 0 takes the most probable token each time; `top_k` 0 draws from the whole vocabulary. Prompt i draws
-    from its own generator of seed + i, so its text does not depend on the other prompts. A character whose last bytes
-    fell beyond `max_new_tokens` is left out. Raises InputError where prompt and continuation exceed the context.
+    A prompt opens with what the tokenizer's rule `opens` puts before a context, with EOD where that is nothing: the
+    beginning of a document. `temperature` 0 takes the most probable token each time; `top_k` 0 draws from the whole
+    vocabulary. Prompt i draws from its own generator of seed + i, so its text does not depend on the other prompts. A
+    character whose last bytes fell beyond `max_new_tokens` is left out. Raises InputError where prompt and continuation
+    exceed the context.
     """
     if temperature < 0 or top_k < 0:
         raise InputError(f"temperature = {temperature} and top_k = {top_k} must not be negative.")
     with evaluating(model):
+        before = (opens.before_context if opens else ()) or (tokenizer.eod_id,)
         return [
-            _continue(model, tokenizer, ids.tolist(), max_new_tokens, seed + index, temperature, top_k)
+            _continue(model, tokenizer, [*before, *ids.tolist()], max_new_tokens, seed + index, temperature, top_k)
             for index, ids in enumerate(encode(tokenizer, prompts))
         ]
 
@@ -167,25 +171,28 @@ def _continue(
     temperature: float,
     top_k: int,
 ) -> str:
-    limit = getattr(model.config, "max_position_embeddings", None)
-    if limit is not None and 1 + len(prompt) + max_new_tokens > limit:
+    limit = context_limit(model.config)
+    if limit is not None and len(prompt) + max_new_tokens > limit:
         raise InputError(
             f"a prompt of {len(prompt)} tokens and {max_new_tokens} new ones exceed the model's context of {limit}. "
             "Shorten the prompt or ask for fewer tokens."
         )
     generator = torch.Generator().manual_seed(seed)
-    device = next(model.parameters()).device
-    inputs, cache, drawn = torch.tensor([[tokenizer.eod_id, *prompt]], device=device), None, []
+    device, ends = next(model.parameters()).device, _end_ids(model, tokenizer)
+    inputs, cache, drawn = torch.tensor([prompt], device=device), None, []
     for _ in range(max_new_tokens):
         # logits_to_keep: only the last position passes through the output head.
         output = model(input_ids=inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
         logits = output.logits[0, -1, : tokenizer.vocab_size].float().cpu()
         token = _draw(logits, generator, temperature, top_k)
-        if token == tokenizer.eod_id:
+        if token in ends:
             break
         drawn.append(token)
         inputs, cache = torch.tensor([[token]], device=device), output.past_key_values
-    return str(tokenizer.tokenizer.decode(drawn, skip_special_tokens=True)).rstrip(REPLACEMENT)
+    # Together with the prompt: by itself a text of SentencePiece loses the space that it begins with.
+    texts = ([*prompt, *drawn], prompt)
+    whole, known = (str(tokenizer.tokenizer.decode(ids, skip_special_tokens=True)) for ids in texts)
+    return whole[len(known) :].rstrip(REPLACEMENT)
 
 
 def _draw(logits: torch.Tensor, generator: torch.Generator, temperature: float, top_k: int) -> int:

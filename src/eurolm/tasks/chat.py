@@ -1,8 +1,9 @@
 """Prompts as conversations for instruct models, by the chat template that lies beside their tokenizer.
 
 The template is Jinja, run in a sandbox with the settings and names that `transformers` gives it, without loading
-`transformers`. It writes special tokens itself: whoever encodes its text must add none. Templates that write today's
-date are given one that never changes, so that a score is the same tomorrow.
+`transformers`. It writes special tokens itself; where it writes no BOS, that of the tokenizer's own rule comes before
+the text, as in lm-evaluation-harness. Templates that write today's date are given one that never changes, so that a
+score is the same tomorrow.
 """
 
 from __future__ import annotations

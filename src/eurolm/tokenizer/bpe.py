@@ -2,8 +2,7 @@
 
 The trainer is ffbpe's (Rust, MIT): it takes counts, which `tokenizers` does not, orders pairs like `tokenizers`
 (highest count, then lowest ids) and needs a third of its CPU time. A test compares the two on real and on adversarial
-words. There is no normaliser and all 256 bytes are in the vocabulary, so that decoding returns every text as it was;
-there is no post-processor, because the rows of the mixture place EOD themselves.
+words. There is no normaliser and all 256 bytes are in the vocabulary, so that decoding returns every text as it was.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """The files of a tokenizer directory, so that `AutoTokenizer.from_pretrained(directory)` loads it.
 
 `PreTrainedTokenizerFast` is named because it takes `tokenizer.json` as it is; model-specific classes of transformers 5
-rebuild parts of it.
+rebuild parts of it. Where special tokens are asked for, a text opens with EOD, as every document does in training: in
+`tokenizer.json`, which transformers and vLLM go by, and as `add_bos_token`, which converters to other formats read.
+Shards are encoded without special tokens; what makes rows of them places EOD.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 
 from eurolm.artifacts.atomic import write_json, write_text
 from eurolm.tokenizer.pieces import UNKNOWN
@@ -30,6 +33,8 @@ def export(tokenizer: Tokenizer, special: Sequence[str], out: Path) -> None:
         "bos_token": END_OF_DOCUMENT,
         "eos_token": END_OF_DOCUMENT,
         "pad_token": PAD,
+        "add_bos_token": True,
+        "add_eos_token": False,
         "additional_special_tokens": list(special[2:]),
         "add_prefix_space": False,
         "clean_up_tokenization_spaces": False,
@@ -38,6 +43,11 @@ def export(tokenizer: Tokenizer, special: Sequence[str], out: Path) -> None:
     if tokenizer.token_to_id(UNKNOWN) is not None:
         config["unk_token"] = UNKNOWN
     write_json(out / "tokenizer_config.json", config)
+    tokenizer.post_processor = TemplateProcessing(
+        single=f"{END_OF_DOCUMENT}:0 $A:0",
+        pair=f"{END_OF_DOCUMENT}:0 $A:0 {END_OF_DOCUMENT}:1 $B:1",
+        special_tokens=[(END_OF_DOCUMENT, tokenizer.token_to_id(END_OF_DOCUMENT))],
+    )
     write_text(out / "tokenizer.json", tokenizer.to_str(pretty=True))
 
 

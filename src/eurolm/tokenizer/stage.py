@@ -21,7 +21,7 @@ from eurolm.tokenizer.pieces import skipped
 from eurolm.tokenizer.special import special_tokens
 from eurolm.tokenizer.train import check_config, train, training_settings
 
-RECIPE = 2
+RECIPE = 3
 LIBRARIES = ("ffbpe", "sentencepiece", "tokenizers")
 
 
