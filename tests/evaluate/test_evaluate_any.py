@@ -22,6 +22,7 @@ from eurolm.evaluate.compare import compare, read_result
 from eurolm.evaluate.results import Results, read_results, scores_sha256
 from eurolm.evaluate.suites import chosen, identity, load_suite, suite_names
 from eurolm.model.load import load_model
+from eurolm.tasks.items import items
 from eurolm.tasks.load import load_task
 
 SUITE = """
@@ -152,6 +153,43 @@ def test_scores_come_with_and_without_items_of_the_training_text(place: Path, fi
         CliRunner().invoke(cli, ["evaluate", str(model_dir), "--suite", str(place / "small.yaml"), "--out",
                                  str(place / "x"), "--hits", str(place / "small.yaml")],
                            catch_exceptions=False)  # fmt: skip
+
+
+def test_a_task_is_asked_over_a_users_own_items(place: Path, model_dir: Path) -> None:
+    """Of the same shape, by another name; those that no corpus stage looked for are not said to be clean."""
+    carried = [item.record for item in items(load_task("scala-lv"))[:24]]
+    records = [record | ({"id": f"mine/{number}"} if number % 2 else {}) for number, record in enumerate(carried)]
+    mine = place / "mine.jsonl"
+    mine.write_text("".join(json.dumps(record) + "\n" for record in records))
+    pl.DataFrame({"task": ["scala-lv"], "item": [records[0]["id"]]}).write_parquet(place / "one.parquet")
+    evaluate(place, model_dir, "mine", "--items", f"scala-lv={mine}", "--hits", str(place / "one.parquet"))
+    task = TypeAdapter(Results).validate_python(read_results(place / "mine")).tasks["scala-lv"]
+    assert (task.items_file, task.counts.items) == ("mine.jsonl", 24)
+    assert task.contamination is not None and (task.contamination.hits, task.contamination.unchecked) == (1, 12)
+    mine.write_text("".join(json.dumps(record) + "\n" for record in records[1::2]))
+    evaluate(place, model_dir, "mine", "--items", f"scala-lv={mine}", "--hits", str(place / "one.parquet"))
+    value = read_results(place / "mine")
+    assert value["tasks"]["scala-lv"]["contamination"] is None
+    assert any("Contamination of scala-lv" in note or "Contamination of all tasks" in note for note in value["notes"])
+    for given, said in (
+        ("scala-vl=x", "none of the tasks asked"),
+        ("x", "whose items"),
+        ("scala-lv=x", "does not exist"),
+    ):
+        with pytest.raises((ConfigError, InputError), match=said):
+            evaluate(place, model_dir, "none", "--items", given)
+
+
+def test_single_tasks_are_asked_as_their_suite_asks_them(place: Path, model_dir: Path) -> None:
+    command = ["evaluate", str(model_dir), "--suite", str(place / "small.yaml"), "--workspace", str(place), "--quiet"]
+    command += ["--task", "mmlu-lv", "--task", "sib200-et", "--limit", "2"]
+    done = CliRunner().invoke(cli, command, catch_exceptions=False)
+    out = place / "evaluation" / f"{model_dir.name}-mmlu-lv-sib200-et-limit-2"
+    assert done.output.strip() == str(out / "results.json")
+    tasks = read_results(out)["tasks"]
+    assert {name: (task["shots"], len(task["spread"]["values"])) for name, task in tasks.items()} == {
+        "mmlu-lv": (1, len(load_task("mmlu-lv").templates)), "sib200-et": (0, 1)
+    }  # fmt: skip
 
 
 def test_comparison_tells_real_differences_from_chance(place: Path, first: Path, other_model: Path) -> None:

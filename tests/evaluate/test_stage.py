@@ -136,11 +136,16 @@ def test_a_changed_setting_repeats_what_depends_on_it(
     place = tmp_path / "run"
     shutil.copytree(run_dir, place)
     units = place / "evaluation" / "units"
-    stamps = {unit.name: unit.stat().st_mtime_ns for unit in units.iterdir()}
+    stamps = {unit.name: unit.stat().st_mtime_ns for unit in units.glob("*.json")}
+    before = (place / "evaluation" / "results.json").read_bytes()
     run_evaluation(changed(config, stride_tokens=64), model_dir, corpus, place, QUIET)
-    repeated = {unit.name for unit in units.iterdir() if unit.stat().st_mtime_ns != stamps[unit.name]}
+    repeated = {unit.name for unit in units.glob("*.json") if unit.stat().st_mtime_ns != stamps[unit.name]}
     assert repeated == {"text-et-trained.json", "text-lv-trained.json"}
     assert read_results(place / "evaluation")["settings"]["stride_tokens"] == 64
+    # The first question again: what it cost was kept.
+    run_evaluation(config, model_dir, corpus, place, QUIET)
+    assert {unit.name: unit.stat().st_mtime_ns for unit in units.glob("*.json")} == stamps
+    assert (place / "evaluation" / "results.json").read_bytes() == before
 
 
 def test_less_text_and_other_orders_are_said(config: Config, model_dir: Path, corpus: Path, tmp_path: Path) -> None:

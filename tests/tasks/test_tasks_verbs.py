@@ -28,7 +28,7 @@ def test_the_list_names_every_task_with_its_facts() -> None:
 
 
 def test_show_prints_the_exact_prompt_its_tokens_and_the_right_answer(tmp_path: Path) -> None:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
     letters = {sign: place for place, sign in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     tokenizer = Tokenizer(models.BPE(vocab={**letters, "<|endoftext|>": len(letters)}, merges=[]))
@@ -42,11 +42,20 @@ def test_show_prints_the_exact_prompt_its_tokens_and_the_right_answer(tmp_path: 
     )
     shown = run("show", "copa-lv", "--items", str(tmp_path / "mine.jsonl"), "--tokenizer", str(tmp_path))
     assert "Lija, tāpēc\n  ✓ ' mitrs.'  7 tokens: ' |m|i|t|r|s|.'\n    ' tā.'" in shown
+    assert "  context  13 tokens: 'L|i|j|a|" in shown
     assert "all items: https://github.com/LUMII-AILab/VTI-Data at 80bff53e0245" in shown
     assert "baselines: uniform 0.5" in shown and "template: savienojums of savienojums, jautajums, burti" in shown
     (tmp_path / "chat_template.jinja").write_text("{% for turn in messages %}<{{ turn.content }}>{% endfor %}=")
     chat = run("show", "copa-lv", "--items", str(tmp_path / "mine.jsonl"), "--tokenizer", str(tmp_path), "--chat")
     assert "<Lija, tāpēc>=\n  ✓ 'mitrs.'" in chat
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", len(letters))]
+    )
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    opened = run("show", "copa-lv", "--items", str(tmp_path / "mine.jsonl"), "--tokenizer", str(tmp_path))
+    assert "  context  14 tokens: '<|endoftext|>|L|i|j|a|" in opened
+    pair = run("show", "scala-lv", "-n", "1", "--tokenizer", str(tmp_path))
+    assert pair.endswith("  before it  1 token: '<|endoftext|>'\n")
 
 
 def test_show_as_json_holds_the_whole_prompt() -> None:
@@ -63,7 +72,10 @@ def test_export_writes_what_was_asked_for(tmp_path: Path) -> None:
         f"{name}{end}" for name in names for end in (".yaml", ".jsonl")
     }
     assert (tmp_path / "copa-lv.jsonl").read_text().count("\n") == 5
-    assert "lm_eval --model hf" in said
+    assert "--model hf --model_args pretrained=MODEL --include_path . --tasks copa-lv,copa-lv-jautajums," in said
+    said = run("export", str(tmp_path / "more"), "copa-lv", "flores-lv", "--limit", "2")
+    assert "pretrained=MODEL --include_path . --tasks copa-lv\n" in said
+    assert "pretrained=MODEL,add_bos_token=False --include_path . --tasks flores-lv\n" in said
     rows = [json.loads(line) for line in run("export", str(tmp_path), "copa-lv", "--json").splitlines()]
     assert rows[0]["file"] == str(tmp_path / "copa-lv.yaml")
 

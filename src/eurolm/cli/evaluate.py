@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -15,6 +15,9 @@ from eurolm.cli.options import common
 from eurolm.config.evaluate import EvaluateConfig
 from eurolm.console import Reporter
 from eurolm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from eurolm.evaluate.suites import Choice
 
 DEFAULT_SUITE = "baltic-base"
 BACKENDS = ("eurolm", "lm-eval")
@@ -35,8 +38,9 @@ class Source:
 @click.argument("source", metavar="RUN|CHECKPOINT|MODEL", required=False)
 @click.option("--suite", default=DEFAULT_SUITE, show_default=True, help="A suite's name, or a YAML file of one.")
 @click.option("--task", "tasks", multiple=True, help="Only this task of the suite, or any other; may be repeated.")
-@click.option("--shots", type=click.IntRange(min=0), help="Examples before each question of a --task.")
-@click.option("--limit", type=click.IntRange(min=1), help="Items per task, chosen by hash.")
+@click.option("--shots", type=click.IntRange(min=0), help="Examples before each question, not the suite's number.")
+@click.option("--items", multiple=True, metavar="[TASK=]FILE", help="Items of that file, or `full`; may be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many items per task, chosen by hash.")
 @click.option("--step", type=click.IntRange(min=1), help="A checkpoint of RUN instead of its finished model.")
 @click.option("--checkpoints", is_flag=True, help="Every checkpoint of RUN that is kept for good, now.")
 @click.option("--chat", is_flag=True, help="Ask as a conversation, by the model's chat template.")
@@ -67,18 +71,18 @@ def evaluate(
     if given["checkpoints"] or _is_curve_point(source, workspace, given, out):
         _checkpoints(source, workspace, given["step"], reporter)
         return
-    config = _config(given)
+    wanted = _wanted(given)
     if given["endpoint"]:
-        _hand_over(_evaluate_endpoint(source, given["endpoint"], out, config, workspace, reporter), reporter)
+        _hand_over(_evaluate_endpoint(source, given["endpoint"], out, wanted, workspace, reporter), reporter)
         return
     found = find(source, given["step"], workspace)
-    place = out if out is not None else _place(found, config, workspace)
+    place = out if out is not None else _place(found, wanted.name, workspace)
     if given["replay"]:
-        _replay(found, place, config, given, reporter)
+        _replay(found, place, wanted, given, reporter)
         return
     if _started_ranks(given["ranks"]):
         return
-    value = _evaluate(found, place, config, given["chat"], given["backend"], reporter)
+    value = _evaluate(found, place, wanted, given["chat"], given["backend"], reporter)
     if value is not None:
         _hand_over((value, place), reporter)
 
@@ -92,13 +96,13 @@ def _hand_over(made: tuple[dict[str, Any], Path], reporter: Reporter) -> None:
 
 
 def _evaluate_endpoint(
-    model: str, url: str, out: Path | None, config: EvaluateConfig, workspace: Path, reporter: Reporter
+    model: str, url: str, out: Path | None, wanted: Wanted, workspace: Path, reporter: Reporter
 ) -> tuple[dict[str, Any], Path]:
     from eurolm.evaluate.endpoint import open_endpoint
     from eurolm.evaluate.remote import evaluate_endpoint
 
-    place = out or workspace / "evaluation" / f"{model.replace('/', '-')}-{_asked(config)}"
-    return evaluate_endpoint(open_endpoint(url, model), place, config, reporter), place
+    place = out or workspace / "evaluation" / f"{model.replace('/', '-')}-{wanted.name}"
+    return evaluate_endpoint(open_endpoint(url, model), place, wanted.config, wanted.choices, reporter), place
 
 
 def find(source: str, step: int | None, workspace: Path) -> Source:
@@ -122,7 +126,9 @@ def _is_curve_point(source: str, workspace: Path, given: dict[str, Any], out: Pa
 
     places = (workspace / "runs" / source, Path(source))
     run_dir = next((place for place in places if (place / "config.yaml").is_file()), None)
-    special = out is not None or any(given[name] for name in ("tasks", "limit", "chat", "replay", "hits"))
+    special = out is not None or any(
+        given[name] for name in ("tasks", "shots", "items", "limit", "chat", "replay", "hits")
+    )
     if run_dir is None or given["step"] is None or special or given["backend"] != BACKENDS[0]:
         return False
     return load_config(run_dir / "config.yaml").config.evaluate.checkpoint_suite == str(given["suite"])
@@ -141,30 +147,59 @@ def _checkpoints(source: str, workspace: Path, step: int | None, reporter: Repor
         click.echo(place / "results.json")
 
 
-def _config(given: dict[str, Any]) -> EvaluateConfig:
-    from eurolm.evaluate.suites import load_suite
+@dataclass(frozen=True)
+class Wanted:
+    """What a model is to be asked, and a name for it: another question's results go into another directory."""
 
-    suite = load_suite(given["suite"])
-    tasks = list(given["tasks"])
-    choices = {"suite": given["suite"], "limit": given["limit"], "batch_tokens": None, "hits": list(given["hits"])}
-    if not tasks:
-        return EvaluateConfig(**choices)
-    shots = given["shots"]
-    if shots is None:
-        shots = max((suite.tasks[name].shots for name in tasks if name in suite.tasks), default=0)
-    return EvaluateConfig(**{**choices, "suite": None, "tasks": tasks, "shots": shots})
+    config: EvaluateConfig
+    choices: dict[str, Choice]
+    name: str
 
 
-def _place(found: Source, config: EvaluateConfig, workspace: Path) -> Path:
-    asked = _asked(config)
+def _wanted(given: dict[str, Any]) -> Wanted:
+    from eurolm.artifacts.hashing import sha256_json
+    from eurolm.evaluate.suites import Choice, adjusted, load_suite
+
+    suite, names = load_suite(given["suite"]).tasks, list(given["tasks"])
+    choices = {name: suite.get(name, Choice()) for name in names} if names else dict(suite)
+    if given["shots"] is not None:
+        choices = {name: choice.model_copy(update={"shots": given["shots"]}) for name, choice in choices.items()}
+    items, limit = _items(given["items"], names), given["limit"]
+    config = EvaluateConfig(
+        suite=None if names else given["suite"],
+        tasks=names,
+        items=items,
+        limit=limit,
+        batch_tokens=None,
+        hits=list(given["hits"]),
+    )
+    parts = ["-".join(Path(name).stem for name in names)[:80] or Path(given["suite"]).stem]
+    parts += [f"{given['shots']}-shot"] * (given["shots"] is not None) + [f"limit-{limit}"] * (limit is not None)
+    parts += [f"items-{sha256_json(items)[:8]}"] * bool(items)
+    parts += ["chat"] * given["chat"] + [given["backend"]] * (given["backend"] != BACKENDS[0])
+    return Wanted(config, adjusted(choices, items, limit), "-".join(parts))
+
+
+def _items(given: tuple[str, ...], tasks: list[str]) -> dict[str, str]:
+    """Files of items by task; one without a name belongs to the only --task."""
+    named: dict[str, str] = {}
+    for entry in given:
+        task, equals, file = entry.partition("=")
+        if not equals:
+            if len(tasks) != 1:
+                raise ConfigError(f"--items {entry}: whose items? Write --items TASK={entry}, once for each task.")
+            task, file = tasks[0], entry
+        if task in named:
+            raise ConfigError(f"--items {entry}: {task} has items already, {named[task]}. Give one file a task.")
+        named[task] = file
+    return named
+
+
+def _place(found: Source, asked: str, workspace: Path) -> Path:
     if found.run_dir is not None:
         step = f"-step-{found.step:08d}" if found.step is not None else ""
         return found.run_dir / "evaluation" / f"{asked}{step}"
     return workspace / "evaluation" / f"{found.name}-{asked}"
-
-
-def _asked(config: EvaluateConfig) -> str:
-    return Path(config.suite).stem if config.suite else "-".join(config.tasks)[:80]
 
 
 def _share(text: str) -> float:
@@ -191,7 +226,7 @@ def _started_ranks(wanted: int | None) -> bool:
 
 
 def _evaluate(
-    found: Source, place: Path, config: EvaluateConfig, chat: bool, backend: str, reporter: Reporter
+    found: Source, place: Path, wanted: Wanted, chat: bool, backend: str, reporter: Reporter
 ) -> dict[str, Any] | None:
     """The results on the first rank, null on the others."""
     from eurolm.artifacts.lease import lease
@@ -203,7 +238,8 @@ def _evaluate(
     model = ranks.from_first(lambda: _model(found))
     corpus = found.run_dir / "corpus" if found.run_dir and (found.run_dir / "corpus").is_dir() else None
     chosen: Backend = next(name for name in get_args(Backend) if name == backend)
-    request = replace(of_model(model, place, config, corpus, found.step), chat=chat, backend=chosen, ranks=ranks)
+    request = of_model(model, place, wanted.config, corpus, found.step, wanted.choices)
+    request = replace(request, chat=chat, backend=chosen, ranks=ranks)
     if not ranks.first:
         score(request, Reporter("quiet"))
         return None
@@ -222,12 +258,13 @@ def _model(found: Source) -> Path:
     return export_step(found.run_dir, found.step)
 
 
-def _replay(found: Source, place: Path, config: EvaluateConfig, given: dict[str, Any], reporter: Reporter) -> None:
+def _replay(found: Source, place: Path, wanted: Wanted, given: dict[str, Any], reporter: Reporter) -> None:
     """Score a sample of what stands in `place` again and say what moved."""
     from eurolm.evaluate.drift import replay_all
     from eurolm.evaluate.request import of_model
 
-    request = replace(of_model(_model(found), place, config, step=found.step), chat=given["chat"])
+    request = of_model(_model(found), place, wanted.config, step=found.step, choices=wanted.choices)
+    request = replace(request, chat=given["chat"])
     drifts = replay_all(request, _share(given["replay"]), reporter)
     if reporter.mode == "json":
         click.echo(json.dumps(drifts, ensure_ascii=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,14 @@ from eurolm.console import Reporter
 from eurolm.errors import ConfigError
 
 if TYPE_CHECKING:
+    from eurolm.tasks.export import Exported
     from eurolm.tasks.items import Item
     from eurolm.tasks.load import Task
     from eurolm.tasks.prompts import Prompt
+    from eurolm.tokenizer.load import LoadedTokenizer
 
+SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
+"""How SentencePiece writes a space."""
 WIDE = 200
 """Columns of a table that goes to a file."""
 
@@ -109,16 +113,16 @@ def show(
     if chat and tokenizer is not None:
         render = chat_of(tokenizer)
         asked = [as_chat(prompt, render) for prompt in asked]
-    pieces = _pieces(tokenizer) if tokenizer else None
+    pieces = _pieces(tokenizer, chat) if tokenizer else None
     if reporter.mode == "json":
         for prompt in asked:
             shown = vars(prompt) | {"turns": [vars(turn) for turn in prompt.turns]}
-            tokens = {"tokens": pieces(prompt.context)} if pieces else {}
+            tokens = dict(zip(("tokens", "choice_tokens"), pieces(prompt), strict=True)) if pieces else {}
             click.echo(json.dumps(shown | tokens, ensure_ascii=False))
         return
     _head(task, len(found), template)
     for prompt in asked:
-        _print_prompt(prompt, pieces)
+        _print_prompt(prompt, pieces(prompt) if pieces else None)
 
 
 @tasks.command()
@@ -152,10 +156,18 @@ def export(
             written.append(export_task(directory, task, limited(found, limit), template, shots, seed, found))
             entry = written[-1]
             reporter.say(f"{entry.name}: {entry.items:,} items", task=entry.name, file=str(entry.description))
-    reporter.say(
-        f"cd {directory} && HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 lm_eval --model hf --model_args pretrained=DIR "
-        f"--include_path . --tasks {','.join(entry.name for entry in written[:3])}{',…' if len(written) > 3 else ''}"
-    )
+    _say_commands(directory, written, reporter)
+
+
+def _say_commands(directory: Path, written: list[Exported], reporter: Reporter) -> None:
+    """How to run them. The harness puts BOS before whole texts itself: a tokenizer that adds one would double it."""
+    for kind, more in ((False, ""), (True, ",add_bos_token=False")):
+        names = [entry.name for entry in written if entry.is_text is kind]
+        if names:
+            reporter.say(
+                f"cd {directory} && HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 lm_eval --model hf "
+                f"--model_args pretrained=MODEL{more} --include_path . --tasks {','.join(names)}"
+            )
 
 
 @tasks.command()
@@ -189,11 +201,36 @@ def _opened(name: str, chosen: str | None) -> tuple[Task, list[Item]]:
     return task, items(task)
 
 
-def _pieces(tokenizer: Path) -> Callable[[str], list[str]]:
+Tokens = tuple[list[str], list[list[str]]]
+"""Of a prompt's context, and of each choice after it, as a model reads them."""
+
+
+def _pieces(directory: Path, special: bool) -> Callable[[Prompt], Tokens]:
+    from eurolm.scoring.choices import Continuation
+    from eurolm.scoring.encoding import encode_contexts, encode_requests, opening
     from eurolm.tokenizer.load import load
 
-    loaded = load(tokenizer)
-    return lambda text: [loaded.decode([number]) for number in loaded.encode(text)]
+    tokenizer = load(directory)
+    opens = opening(directory, tokenizer)
+
+    def pieces(prompt: Prompt) -> Tokens:
+        asked = [Continuation(prompt.context, choice) for choice in prompt.choices]
+        if asked:
+            texts, _ = encode_requests(tokenizer, asked, opens, special, None)
+            context = texts[0].ids[: -texts[0].scored]
+            choices = [text.ids[-text.scored :] for text in texts]
+        else:
+            (context,), _ = encode_contexts(tokenizer, [prompt.context], opens, special, None)
+            choices = []
+        return _written(tokenizer, context), [_written(tokenizer, ids) for ids in choices]
+
+    return pieces
+
+
+def _written(tokenizer: LoadedTokenizer, ids: Iterable[int]) -> list[str]:
+    """Each token as text. One of SentencePiece by its name, because decoding drops the space that begins a text."""
+    names = [(int(number), tokenizer.tokenizer.id_to_token(int(number)) or "") for number in ids]
+    return [name.replace(SPACE, " ") if SPACE in name else tokenizer.decode([number]) for number, name in names]
 
 
 def _head(task: Task, count: int, template: str) -> None:
@@ -202,6 +239,8 @@ def _head(task: Task, count: int, template: str) -> None:
         "items": f"{count:,}, {task.written}; {task.made_by}",
         "license": task.license,
         "all items": _source(task),
+        "file": str(task.items_path),
+        "fields": _fields(task),
         "metric": task.metric,
         "baselines": ", ".join(f"{name} {value}" for name, value in task.baselines.stated.items()) or "none",
         "template": f"{template or task.default_template} of {', '.join(task.templates)}" if task.templates else None,
@@ -213,6 +252,23 @@ def _head(task: Task, count: int, template: str) -> None:
             click.echo(f"  {key}: {value}")
 
 
+def _fields(task: Task) -> str:
+    """Which field of a record holds what: the shape of a file for --items."""
+    from eurolm.tasks.templates import fields_read
+
+    named = task.fields.model_dump(exclude_none=True)
+    said = [
+        f"{part} = {' + '.join((name,) if isinstance(name, str) else name)}"
+        for part, name in named.items()
+        if not isinstance(name, bool)
+    ]
+    used = fields_read(task)
+    said += [f"prompts use {', '.join(used)}"] * bool(used)
+    said += [f"only where {name} is {json.dumps(value)}" for name, value in task.where.items()]
+    said += ["records of one id are one item"] * task.fields.gather
+    return "; ".join(said)
+
+
 def _source(task: Task) -> str:
     if task.source.hub:
         return f"https://huggingface.co/datasets/{task.source.hub.hub} at {task.source.hub.revision}"
@@ -221,21 +277,20 @@ def _source(task: Task) -> str:
     return str(task.source.none)
 
 
-def _print_prompt(prompt: Prompt, pieces: Callable[[str], list[str]] | None) -> None:
+def _print_prompt(prompt: Prompt, tokens: Tokens | None) -> None:
     click.echo(click.style(f"── {prompt.item}", bold=True))
     if prompt.context:
         click.echo(prompt.context)
     for place, choice in enumerate(prompt.choices):
         right = click.style("✓", fg="green") if place == prompt.gold else " "
-        click.echo(f"  {right} {choice!r}{_shown(choice, pieces)}")
+        click.echo(f"  {right} {choice!r}{_shown(tokens[1][place]) if tokens else ''}")
     for reference in prompt.references:
         click.echo(f"  {click.style('✓', fg='green')} {reference!r}")
     if prompt.max_new_tokens:
         click.echo(f"  written until {' or '.join(map(repr, prompt.stop))}, at most {prompt.max_new_tokens} tokens")
-    if pieces and prompt.context:
-        click.echo(f"  context{_shown(prompt.context, pieces)}")
+    if tokens:
+        click.echo(f"  {'context' if prompt.context else 'before it'}{_shown(tokens[0])}")
 
 
-def _shown(text: str, pieces: Callable[[str], list[str]] | None) -> str:
-    found = pieces(text) if pieces else None
-    return f"  {len(found)} tokens: {'|'.join(found)!r}" if found is not None else ""
+def _shown(tokens: list[str]) -> str:
+    return f"  {len(tokens)} token{'s' * (len(tokens) != 1)}: {'|'.join(tokens)!r}"

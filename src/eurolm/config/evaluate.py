@@ -21,6 +21,8 @@ class EvaluateConfig(Section):
     """Examples before each question of `tasks`; a suite has its own."""
     templates: Output[Literal["first", "all"]] = "all"
     """Wordings of `tasks` that are scored: the reported one, or all, so that their spread is known."""
+    items: Output[dict[str, str]] = {}
+    """By task, a file of items in place of the carried ones, or `full` for all public ones, once fetched."""
     limit: Output[int | None] = Field(default=None, ge=1)
     """Items per task, chosen by hash; null for all."""
     checkpoint_suite: Output[str | None] = "baltic-fast"

@@ -25,7 +25,7 @@ MADE_FROM = "checkpoint.json"
 def curve_config(config: EvaluateConfig) -> EvaluateConfig:
     """What a checkpoint is asked: its suite, and nothing that belongs to the finished model."""
     suite = {"suite": config.checkpoint_suite, "checkpoint_suite": None}
-    return config.model_copy(update={**suite, "tasks": [], "limit": None, "context_tokens": None})
+    return config.model_copy(update={**suite, "tasks": [], "items": {}, "limit": None, "context_tokens": None})
 
 
 def evaluate_checkpoints(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from eurolm.artifacts.atomic import read_json
 from eurolm.errors import InputError
+from eurolm.tasks.items import Item, items
+from eurolm.tasks.load import Task, load_task, task_names
 
 HITS, REPORT = "hits.parquet", "report.json"
 
@@ -33,7 +35,7 @@ def read_hits(corpus: Path | None, more: Sequence[Path]) -> Hits:
 
     Raises InputError for a file that is no list of hits.
     """
-    items: dict[str, set[str]] = {}
+    hits: dict[str, set[str]] = {}
     sought: dict[str, int] = {}
     if corpus is not None and (corpus / REPORT).is_file():
         tasks = (read_json(corpus / REPORT).get("decontamination") or {}).get("tasks", [])
@@ -41,9 +43,17 @@ def read_hits(corpus: Path | None, more: Sequence[Path]) -> Hits:
     own = [corpus / HITS] if corpus is not None and (corpus / HITS).is_file() else []
     for path in [*own, *more]:
         for task, item in _rows(path):
-            items.setdefault(task, set()).add(item)
+            hits.setdefault(task, set()).add(item)
             sought.setdefault(task, 0)
-    return Hits({task: frozenset(found) for task, found in items.items()}, sought)
+    return Hits({task: frozenset(found) for task, found in hits.items()}, sought)
+
+
+def not_sought(task: Task, found: Sequence[Item]) -> frozenset[str]:
+    """Ids of the items that no corpus stage looked for, because they come from another file than the carried one."""
+    if task.name not in task_names() or load_task(task.name).items_path == task.items_path:
+        return frozenset()
+    carried = {item.id for item in items(load_task(task.name))}
+    return frozenset(item.id for item in found if item.id not in carried)
 
 
 def _rows(path: Path) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from eurolm.evaluate.contamination import Hits, read_hits
 from eurolm.evaluate.endpoint import Endpoint, write_remotely
 from eurolm.evaluate.paired import SCOPE
 from eurolm.evaluate.results import SCHEMA, Results, Settings, write_results
-from eurolm.evaluate.suites import chosen
+from eurolm.evaluate.suites import Choice
 from eurolm.evaluate.summary import tell
 from eurolm.evaluate.task_score import macro, task_score, write_items
 from eurolm.evaluate.units import Units
@@ -29,12 +29,15 @@ from eurolm.tasks.description import WRITTEN_BY_MODEL
 NOT_KNOWN = "not known"
 
 
-def evaluate_endpoint(endpoint: Endpoint, place: Path, config: EvaluateConfig, reporter: Reporter) -> dict[str, Any]:
-    """Score the served model and write `results.json` and `items-*.jsonl` into `place`; finished units are reused.
+def evaluate_endpoint(
+    endpoint: Endpoint, place: Path, config: EvaluateConfig, choices: dict[str, Choice], reporter: Reporter
+) -> dict[str, Any]:
+    """Put `choices` to the served model, score it and write `results.json` and `items-*.jsonl` into `place`; finished
+    units are reused.
 
     Raises ConfigError where no task of the suite is written by a model, and what the server's refusal raises.
     """
-    every = asked(chosen(config), config.seed)
+    every = asked(choices, config.seed)
     tasks = [task for task in every if task.task.kind in WRITTEN_BY_MODEL]
     if not tasks:
         raise ConfigError("No task of the suite has an answer that the model writes; a server scores no choices.")

@@ -73,12 +73,17 @@ def of_run(config: Config, model: Path, corpus: Path | None, run_dir: Path) -> R
 
 
 def of_model(
-    model: Path, place: Path, config: EvaluateConfig, corpus: Path | None = None, step: int | None = None
+    model: Path,
+    place: Path,
+    config: EvaluateConfig,
+    corpus: Path | None = None,
+    step: int | None = None,
+    choices: dict[str, Choice] | None = None,
 ) -> Request:
-    """What any model is asked: the tasks of a suite, and nothing that needs its run."""
+    """What any model is asked: tasks (`choices`, else those of the config), and nothing that needs its run."""
     declared = _declared_context(model)
     window = config.context_tokens or min(declared or WINDOW_TOKENS, WINDOW_TOKENS)
-    return Request(model, place, config, chosen(config), window, corpus, step=step)
+    return Request(model, place, config, chosen(config) if choices is None else choices, window, corpus, step=step)
 
 
 def window_tokens(config: Config) -> int:

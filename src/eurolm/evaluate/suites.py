@@ -6,6 +6,7 @@ Loads neither torch nor numpy: a run asks here whether its evaluation is still t
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -74,15 +75,30 @@ def load_suite(name: str) -> Suite:
 
 
 def chosen(config: EvaluateConfig) -> dict[str, Choice]:
-    """The tasks of a config: those of its suite, then those it names itself. `limit` holds for all of them."""
+    """The tasks of a config: those of its suite, then those it names itself.
+
+    Raises ConfigError for an unknown suite, and as `adjusted` does.
+    """
     found = dict(load_suite(config.suite).tasks) if config.suite else {}
     found |= {name: Choice(shots=config.shots, templates=config.templates) for name in config.tasks}
-    if config.limit is None:
-        return found
-    return {
-        name: choice.model_copy(update={"limit": min(config.limit, choice.limit or config.limit)})
-        for name, choice in found.items()
-    }
+    return adjusted(found, config.items, config.limit)
+
+
+def adjusted(tasks: Mapping[str, Choice], items: Mapping[str, str], limit: int | None) -> dict[str, Choice]:
+    """The tasks over other files of items, each under a limit besides its own.
+
+    Raises ConfigError for items of a task that is not among them.
+    """
+    for name in items:
+        if name not in tasks:
+            raise ConfigError(
+                f"items of {name!r}: it is none of the tasks asked, {', '.join(tasks) or 'which are none'}."
+            )
+    found = {}
+    for name, choice in tasks.items():
+        least = min((one for one in (limit, choice.limit) if one is not None), default=None)
+        found[name] = choice.model_copy(update={"items": items.get(name, choice.items), "limit": least})
+    return found
 
 
 def checkpoint_tasks(config: EvaluateConfig) -> dict[str, Choice]:

@@ -7,7 +7,7 @@ from typing import Any
 from eurolm.console import Reporter
 from eurolm.evaluate.paired import SCOPE
 from eurolm.evaluate.request import Material, Request
-from eurolm.evaluate.results import Figure, Results, Score, TaskScore
+from eurolm.evaluate.results import Results, Score, TaskScore
 from eurolm.evaluate.text import HeldoutText
 
 MOST_OF_ONE_GROUP = 0.25
@@ -20,23 +20,26 @@ def notes(
     """What a reader of the figures must know."""
     said = _text_notes(request, material, counted)
     for name, task in tasks.items():
-        counts = task.counts
-        if counts.left_out:
-            said.append(f"{name}: {counts.left_out:,} items have no finite score and are left out of every figure.")
-        if counts.truncated:
+        if task.counts.left_out:
             said.append(
-                f"{name}: {counts.truncated:,} of {counts.items:,} prompts are longer than the model's context and "
-                "were cut on the left."
+                f"{name}: {task.counts.left_out:,} items have no finite score and are left out of every figure."
             )
+    cut = [
+        f"{name} ({task.counts.truncated:,} of {task.counts.items:,})"
+        for name, task in tasks.items()
+        if task.counts.truncated
+    ]
+    if cut:
+        said.append(f"Prompts longer than the model's context were cut on the left: {', '.join(cut)}.")
     if request.config.limit is not None:
         said.append(f"At most {request.config.limit:,} items of each task were scored (limit).")
     not_sought = [name for name, task in tasks.items() if task.contamination is None]
     if not_sought:
-        why = "there is no corpus" if request.corpus is None else "the corpus stage did not look for them"
-        said.append(f"Contamination of {', '.join(not_sought)} is not known: {why}.")
+        why = "there is no corpus" if request.corpus is None else "the corpus stage did not look for these items"
+        said.append(f"Contamination of {_named(not_sought, tasks)} is not known: {why}.")
     unread = [asked.name for asked in material.tasks if asked.task.reviewed_by is None]
     if unread:
-        said.append(f"No speaker of the language has reviewed the items and prompts of {', '.join(unread)}.")
+        said.append(f"No speaker of the language has reviewed items and prompts of {_named(unread, tasks)}.")
     said.append(f"Intervals cover the choice of items and documents: {SCOPE}.")
     return said
 
@@ -82,7 +85,7 @@ def _largest_group(text: HeldoutText) -> float:
 
 
 def tell(results: Results, reporter: Reporter) -> None:
-    """One line per language and task."""
+    """A line per language, a table of tasks, and what a reader must know."""
     for language, score in results.bits_per_byte.items():
         rows = score.rows
         counted = "".join(f", {size}-gram {value:.3f}" for size, value in sorted(rows.ngrams.items()))
@@ -90,26 +93,42 @@ def tell(results: Results, reporter: Reporter) -> None:
             f"  {language}: {score.value:.3f} bits per byte{_range(score.low, score.high)} on {score.bytes:,} bytes "
             f"(untrained {_number(rows.untrained)}, uniform {rows.uniform:.3f}{counted})"
         )
-    for name, task in results.tasks.items():
-        score_ = task.scores[task.headline]
-        reporter.say(f"  {name}: {in_words(score_.figure)} {task.headline.replace('_', ' ')}, {verdict(score_)}")
+    table = [HEAD, *(_line(name, task) for name, task in results.tasks.items())]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table if results.tasks else []:
+        reporter.say("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     for language, mean in results.macro.items():
         reporter.say(f"  mean of {len(mean.tasks)} {language} tasks: {mean.value:.3f}{_range(mean.low, mean.high)}")
+    for note in results.notes:
+        reporter.say(f"  · {note}")
 
 
-def in_words(figure: Figure) -> str:
-    """`0.612 [0.571, 0.651] on 662 items`."""
-    return f"{_number(figure.value)}{_range(figure.low, figure.high)} on {figure.items:,} items"
+HEAD = ("task", "score", "95 % interval", "items", "metric", "best baseline", "")
+
+
+def _line(name: str, task: TaskScore) -> tuple[str, ...]:
+    score = task.scores[task.headline]
+    figure, best = score.figure, score.best_baseline
+    return (
+        name,
+        _number(figure.value),
+        _range(figure.low, figure.high).strip() or "n/a",
+        f"{figure.items:,}",
+        task.headline.replace("_", " "),
+        f"{score.baselines[best]:.3f} {best.replace('_', ' ')}" if best else "none",
+        verdict(score),
+    )
 
 
 def verdict(score: Score) -> str:
-    """How a score stands to the best of its baselines, which is named."""
-    if score.best_baseline is None:
-        return "no baseline"
-    best = f"{score.best_baseline.replace('_', ' ')} ({score.baselines[score.best_baseline]:.3f})"
+    """How a score stands to the best of its baselines."""
     if score.above_baseline is None:
-        return f"beside {best}; no interval"
-    return f"better than {best}" if score.above_baseline else f"not told apart from, or below, {best}"
+        return "" if score.best_baseline is None else "no interval"
+    return "better" if score.above_baseline else "not better"
+
+
+def _named(names: list[str], tasks: dict[str, TaskScore]) -> str:
+    return "all tasks" if len(names) == len(tasks) > 1 else ", ".join(names)
 
 
 def _range(low: float | None, high: float | None) -> str:

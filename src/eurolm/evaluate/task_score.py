@@ -13,7 +13,7 @@ from eurolm.evaluate.answers import Answer, prompts_sha256
 from eurolm.evaluate.asked import Asked
 from eurolm.evaluate.baselines import scores
 from eurolm.evaluate.calibration import calibration
-from eurolm.evaluate.contamination import Hits
+from eurolm.evaluate.contamination import Hits, not_sought
 from eurolm.evaluate.intervals import Interval, mean_interval
 from eurolm.evaluate.judge import Judged, judge
 from eurolm.evaluate.measures import figure
@@ -43,7 +43,7 @@ def task_score(
             group: figure(main, judged.clusters, [prompt.group == group for prompt in all_items]) for group in groups
         },
         calibration=_calibration(task, judged),
-        contamination=_contamination(judged, hits.of(task.name)),
+        contamination=_contamination(judged, hits.of(task.name), not_sought(task, asked.items)),
         counts=_counts(asked, own[template], judged),
         shots=asked.shots,
         written=task.written,
@@ -120,14 +120,19 @@ def _calibration(task: Task, judged: Judged) -> Calibration | None:
     return calibration([answer.bits for answer in judged.answers], [prompt.gold or 0 for prompt in judged.prompts])
 
 
-def _contamination(judged: Judged, known: tuple[frozenset[str], int] | None) -> Contamination | None:
+def _contamination(
+    judged: Judged, known: tuple[frozenset[str], int] | None, others: frozenset[str]
+) -> Contamination | None:
     if known is None:
         return None
     found, unchecked = known
+    unsought = others - found
+    if unsought and all(prompt.item in unsought for prompt in judged.prompts):
+        return None
     hit: Sequence[bool] = [prompt.item in found for prompt in judged.prompts]
     main = judged.measures[judged.headline]
     without = figure(main, judged.clusters, [not one for one in hit])
-    return Contamination(sum(hit), unchecked, without, figure(main, judged.clusters, hit))
+    return Contamination(sum(hit), unchecked + len(unsought), without, figure(main, judged.clusters, hit))
 
 
 def _counts(asked: Asked, given: list[Answer], judged: Judged) -> Counts:

@@ -1,7 +1,8 @@
 """Finished pieces of an evaluation: one file per model, language or task, reused when nothing behind it changed.
 
 A unit is one JSON file, whole or absent, that carries the hash of all it depends on. A killed evaluation therefore
-repeats at most the piece it was in, and the figures are the same as without the kill.
+repeats at most the piece it was in, and the figures are the same as without the kill. What was computed for another
+question (more items, another model) stays beside it under its hash, and is taken again when that is asked again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from typing import Any
 from eurolm.artifacts.atomic import PARTIAL_MARK, read_json, write_json
 from eurolm.artifacts.hashing import sha256_json
 from eurolm.scoring.ranks import ALONE, Ranks
+
+ASIDE = "other"
+"""Folder of units for other questions."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,26 @@ class Units:
 
 
 def _stored(path: Path, key: str) -> dict[str, Any] | None:
-    """The unit in `path` if it is of that key; a missing or unreadable one is null and is computed again."""
+    """The unit of that key, moved to `path` if it stood aside; a missing or unreadable one is null and computed again.
+
+    A unit of another key makes way.
+    """
     unit = _read(path)
-    return unit if unit is not None and unit.get("key") == key else None
+    if unit is not None and unit.get("key") == key:
+        return unit
+    if unit is not None:
+        aside = _aside(path, str(unit.get("key")))
+        aside.parent.mkdir(exist_ok=True)
+        path.replace(aside)
+    kept = _read(_aside(path, key))
+    if kept is None or kept.get("key") != key:
+        return None
+    _aside(path, key).replace(path)
+    return kept
+
+
+def _aside(path: Path, key: str) -> Path:
+    return path.parent / ASIDE / f"{path.stem}-{key[:16]}.json"
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -32,6 +32,8 @@ class Exported:
     description: Path
     data: Path
     items: int
+    is_text: bool
+    """It scores whole texts; the harness is to be told `add_bos_token=False` then, because it puts BOS before them."""
 
 
 def export_task(
@@ -65,7 +67,7 @@ def export_prompts(
     write_text(description, _description(task, name, data.name, delimiter, metadata))
     if task.kind == "sequence_labelling":
         write_text(directory / METRICS_FILE, Path(entities.__file__).read_text(encoding="utf-8"))
-    return Exported(name, description, data, len(rows))
+    return Exported(name, description, data, len(rows), task.kind == "bits_per_byte")
 
 
 def _delimiter(found: Sequence[Prompt]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any
 
-from jinja2 import StrictUndefined
+from jinja2 import StrictUndefined, meta
 from jinja2.exceptions import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -66,6 +66,19 @@ class Wording:
             return str(self._compiled[part].render({**item.record, "text": item.text, **more}))
         except TemplateError as error:
             raise ConfigError(f"{self._place}, {part}, item {item.id!r}: {error}.") from None
+
+
+def fields_read(task: Task) -> list[str]:
+    """Fields of a record that the task's templates name, in alphabetical order."""
+    environment = _environment(task.words)
+    sources = [
+        source
+        for template in task.templates.values()
+        for source in (template.prompt, template.answer, template.unconditional)
+        if source is not None
+    ]
+    named = {name for source in sources for name in meta.find_undeclared_variables(environment.parse(source))}
+    return sorted(named - {"text", "options", "answer"})
 
 
 def _environment(words: Mapping[str, str]) -> ImmutableSandboxedEnvironment:
