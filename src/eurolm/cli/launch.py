@@ -37,7 +37,7 @@ def launch(
 
     A run whose jobs are alive is not submitted twice: its jobs are shown.
     """
-    from eurolm.cluster.launch import prepare, table
+    from eurolm.cluster.launch import check_files, prepare, table
     from eurolm.cluster.rehearse import prepare_rehearsal
     from eurolm.cluster.submit import live_launch, share_with_group, submit, write_scripts
     from eurolm.config.load import load_config
@@ -59,6 +59,7 @@ def launch(
         place = write_scripts(prepared.order, prepared.scripts)
         reporter.say(f"written to {place}: {', '.join(prepared.scripts)}")
         return
+    check_files(prepared.order)
     launched = submit(prepared.order, prepared.jobs, prepared.scripts, reporter)
     if reporter.mode == "json":
         click.echo(json.dumps({"run": config.name, "jobs": launched.jobs}))

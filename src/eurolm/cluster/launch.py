@@ -10,7 +10,7 @@ from eurolm.cluster.chain import PlannedJob, chain
 from eurolm.cluster.jobs import KINDS, TRAIN, options, queue_of
 from eurolm.cluster.plan_record import Plan
 from eurolm.cluster.profile import load_profile
-from eurolm.cluster.render import Order, render_all, silence, with_ranks
+from eurolm.cluster.render import Order, no_eurolm, render_all, silence, with_ranks
 from eurolm.config.load import load_config
 from eurolm.errors import ConfigError
 
@@ -34,6 +34,30 @@ def prepare(config_file: Path, overrides: tuple[str, ...], plan: Plan, workdir: 
     """
     order = order_of(config_file, overrides, plan, workdir)
     return Prepared(order, chain(KINDS, training_jobs(order, plan)), render_all(order))
+
+
+def check_files(order: Order) -> None:
+    """Raise ConfigError where a job could not start for want of its image, software or Python: found here at once, in a
+    queue after hours."""
+    cluster, container = order.config.cluster, order.profile.container
+    if container is None:
+        named = {"cluster.environment": cluster.environment / "bin" / "python"} if cluster.environment else {}
+    else:
+        if no_eurolm(order.config, order.profile):
+            raise ConfigError(
+                f"cluster.user_software is not set, and the image of {order.profile.title} has no eurolm: "
+                f"scripts/container-extension {container.image} eurolm.sqsh makes it, once (docs/lumi.md)."
+            )
+        found = {
+            "cluster.container": cluster.container or container.image,
+            "cluster.user_software": cluster.user_software,
+        }
+        named = {what: Path(place) for what, place in found.items() if place is not None}
+    for what, place in named.items():
+        if not (order.workdir / place).exists():
+            beside = sorted(path.name for path in (order.workdir / place).parent.glob(f"*{place.suffix or '*'}"))
+            others = f" Beside it: {', '.join(beside[-4:])}." if beside else ""
+            raise ConfigError(f"{what} = {place}: it is not there, and no job could start.{others} Set {what}.")
 
 
 def training_jobs(order: Order, plan: Plan) -> int:

@@ -16,6 +16,7 @@ from eurolm.cluster.layout import Attention, Placed, Request, choose_layout
 from eurolm.cluster.limits import check_limits, node_counts, training_queue
 from eurolm.cluster.plan_record import SCHEMA, Plan, Range, Rehearsal, RehearsalRun, ScalingRow, layout_key, measured_at
 from eurolm.cluster.profile import ClusterProfile
+from eurolm.cluster.render import no_eurolm
 from eurolm.cluster.step_time import Machine
 from eurolm.cluster.throughput import Speed, Table, Workload, load_table, predict, utilisation
 from eurolm.config.load import LoadedConfig
@@ -47,7 +48,9 @@ def make_plan(
     plan = maker.plan(nodes)
     notes = (*plan.notes, f"vocabulary of {entries:,} entries from {vocabulary_from}")
     scaling = maker.scaling(nodes)
-    return replace(plan, scaling=scaling, notes=(*maker.ends(scaling), *notes))
+    missing = f"the image of {profile.name} has no eurolm: set cluster.user_software before launching (docs/lumi.md)"
+    told = (missing,) if no_eurolm(config, profile) else ()
+    return replace(plan, scaling=scaling, notes=(*maker.ends(scaling), *told, *notes))
 
 
 class _Maker:

@@ -145,9 +145,17 @@ def python_command(order: Order) -> list[str]:
             raise ConfigError(f"cluster.container = {image} lies under {old}, which the site's bindings refuse.")
     python, binds = container.python or "python3", bound_directories(order)
     if cluster.user_software is not None:
-        binds = [*binds, f"{cluster.user_software}:{container.venv_mount}:image-src=/"]
+        binds = [*binds, f"{order.workdir / cluster.user_software}:{container.venv_mount}:image-src=/"]
         python = f"{container.venv_mount}/bin/python"
-    return [*container.command, *(word for bind in binds for word in ("--bind", bind)), str(image), python]
+    shown = (word for bind in binds for word in ("--bind", bind))
+    return [*container.command, *shown, str(order.workdir / image), python]
+
+
+def no_eurolm(config: Config, profile: ClusterProfile) -> bool:
+    """Whether the jobs would run in the site's own image, with nothing added to it."""
+    container, cluster = profile.container, config.cluster
+    site_image = container is not None and container.image is not None and cluster.container is None
+    return site_image and cluster.user_software is None
 
 
 def bound_directories(order: Order) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eurolm.cluster.launch import prepare
+from eurolm.cluster.launch import check_files, prepare
 from eurolm.cluster.planning import plan_run
 from eurolm.cluster.rehearse import prepare_rehearsal, rehearsal_name
 from eurolm.errors import ConfigError
@@ -55,6 +55,28 @@ def test_a_machine_without_slurm_is_refused_with_what_to_do(config: Path) -> Non
     plan = plan_run(config, (), None, None)
     with pytest.raises(ConfigError, match=r"this machine has no Slurm.*eurolm run"):
         prepare(config, ("cluster.name=local",), plan, config.parent)
+
+
+def test_what_no_job_could_start_without_is_missed_before_a_job_waits(config: Path, tmp_path: Path) -> None:
+    def check(*overrides: str) -> None:
+        check_files(prepare(config, overrides, plan_run(config, overrides, None, None), config.parent).order)
+
+    assert any("has no eurolm: set cluster.user_software" in note for note in plan_run(config, (), None, None).notes)
+    with pytest.raises(ConfigError, match=r"the image of LUMI-G .* has no eurolm: scripts/container-extension"):
+        check()
+    (tmp_path / "old.sif").touch()
+    with pytest.raises(ConfigError, match=r"new\.sif: it is not there.*Beside it: old\.sif\. Set cluster\.container"):
+        check(f"cluster.container={tmp_path / 'new.sif'}")
+    with pytest.raises(ConfigError, match=r"cluster\.user_software = x\.sqsh: it is not there"):
+        check(f"cluster.container={tmp_path / 'old.sif'}", "cluster.user_software=x.sqsh")
+    (tmp_path / "x.sqsh").touch()
+    check(f"cluster.container={tmp_path / 'old.sif'}", "cluster.user_software=x.sqsh")
+    # A bare machine.
+    bare = tmp_path / "bare.yaml"
+    bare.write_text("extends: [clusters/lumi-g.yaml]\nname: bare\ncontainer: null\nunknown: {container: none here}\n")
+    check("cluster.name=bare.yaml")
+    with pytest.raises(ConfigError, match=r"cluster\.environment = .*/venv/bin/python: it is not there"):
+        check("cluster.name=bare.yaml", f"cluster.environment={tmp_path / 'venv'}")
 
 
 def test_a_rehearsal_keeps_the_rows_of_a_rank_and_stays_on_the_debug_partition(config: Path) -> None:
