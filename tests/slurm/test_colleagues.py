@@ -28,10 +28,10 @@ def annas_desk(lumi: Cluster) -> Iterator[Desk]:
     for path in (place, *place.rglob("*")):
         os.chown(path, USERS["anna"], GROUP_ID)
         path.chmod(0o2770 if path.is_dir() else 0o660)
-    yield Desk(lumi, place / "work", "anna")
-    for user in USERS:
-        lumi.run("scancel", f"--user={user}", expect=None)
-    lumi.wait_for(lambda: not lumi.run("squeue", "-h").stdout.strip(), 30, "an empty queue")
+    try:
+        yield Desk(lumi, place / "work", "anna")
+    finally:
+        lumi.tidy()
     shutil.rmtree(place, ignore_errors=True)
 
 

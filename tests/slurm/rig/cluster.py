@@ -26,6 +26,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "unshar
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 UNSHARE = ("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child=KILL", "--mount-proc")
 UP_WITHIN_S = 30.0
+IDLE_WITHIN_S = 60.0
 ASKING_EVERY_S = 0.3
 """Asking Slurm costs 20 ms of the cores that the jobs run on."""
 
@@ -41,6 +42,26 @@ def why_not() -> str | None:
     return None if trial.returncode == 0 else f"no namespaces here: {trial.stderr.strip()}"
 
 
+@dataclass(frozen=True)
+class NodeState:
+    """A node as the controller sees it."""
+
+    state: str
+    """As `scontrol show node` has it: IDLE, ALLOCATED+COMPLETING, DOWN+NOT_RESPONDING."""
+    registered: str
+    """When its slurmd started that registered last."""
+
+    def is_idle(self) -> bool:
+        """Whether a job would start on it at once. PLANNED: the scheduler has thought of it for a job that is gone."""
+        return self.state in ("IDLE", "IDLE+PLANNED")
+
+    def is_back_since(self, before: str) -> bool:
+        """Whether another slurmd registered than the one of `before`, and jobs can run on the node."""
+        parts = set(self.state.split("+"))
+        up = parts & {"IDLE", "MIXED", "ALLOCATED"} and not parts & {"NOT_RESPONDING", "DRAIN"}
+        return self.registered != before and bool(up)
+
+
 @dataclass
 class Cluster:
     """A running cluster. `run` is what a user types on its login node."""
@@ -49,6 +70,8 @@ class Cluster:
     login: subprocess.Popen[bytes]
     login_pid: int
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    dead: set[str] = field(default_factory=set)
+    """Nodes that were killed and not started since."""
 
     @property
     def nodes(self) -> list[str]:
@@ -102,13 +125,21 @@ class Cluster:
         self.daemons.append(process)
 
     def start_node(self, name: str) -> None:
-        """Boot a compute node."""
+        """Bring a killed node back. Returns when the controller has its new registration: until then it may still hold
+        the old one for good, and send a job to a node on which nothing listens yet."""
+        before = self.states()[name].registered
+        self.boot(name)
+        self.dead.discard(name)
+        self.wait_for(lambda: self.states()[name].is_back_since(before), UP_WITHIN_S, f"return of {name}")
+
+    def boot(self, name: str) -> None:
+        """Start a compute node's processes."""
         index, root = self.layout.names.index(name), self.layout.root
         address = f"{self.layout.address(index)}/16"
         wires = f"""set -eu
             ip netns del {name} 2>/dev/null || true; ip link del v{index} 2>/dev/null || true
             ip netns add {name}
-            ip link add v{index} type veth peer name eth0 netns {name}
+            ip link add v{index} type veth peer name eth0 address 02:00:00:00:00:{index + 16:02x} netns {name}
             ip link set v{index} master cluster up
             ip -n {name} link set lo up; ip -n {name} addr add {address} dev eth0; ip -n {name} link set eth0 up"""
         self.run("bash", "-c", wires)
@@ -121,7 +152,23 @@ class Cluster:
     def kill_node(self, name: str) -> None:
         """Power loss: nothing on that node survives."""
         pid = (self.layout.root / "run" / f"{name}.unshare").read_text().strip()
+        self.dead.add(name)
         self.run("kill", "-KILL", pid)
+
+    def tidy(self) -> None:
+        """What every test leaves: no job, and all nodes up and idle."""
+        for user in ("root", *USERS):
+            self.run("scancel", f"--user={user}", expect=None)
+        for name in sorted(self.dead):
+            self.start_node(name)
+        self.wait_for(lambda: not self.run("squeue", "-h").stdout.strip(), IDLE_WITHIN_S, "an empty queue")
+        self.wait_for(lambda: all(node.is_idle() for node in self.states().values()), IDLE_WITHIN_S, "idle nodes")
+
+    def states(self) -> dict[str, NodeState]:
+        """Every node as the controller sees it."""
+        lines = self.run("scontrol", "--oneliner", "show", "node").stdout.splitlines()
+        described = (dict(part.split("=", 1) for part in line.split() if "=" in part) for line in lines)
+        return {node["NodeName"]: NodeState(node["State"], node["SlurmdStartTime"]) for node in described}
 
     def jobs(self) -> dict[str, dict[str, str]]:
         """Every job, finished ones too: id → name, state, reason, restarts, exit code and the like."""
@@ -145,11 +192,6 @@ class Cluster:
         found = self.jobs()[job]
         assert found["JobState"] in wanted, f"job {job}: {found}"
         return found
-
-    def healthy(self) -> bool:
-        """Whether every node is up."""
-        answer = self.run("sinfo", "-h", "-N", "-t", "idle,alloc,mix,comp", "-o", "%N", expect=None)
-        return set(answer.stdout.split()) == set(self.layout.names)
 
     def _last_lines(self) -> str:
         logs = sorted((self.layout.root / "log").iterdir())
@@ -197,8 +239,8 @@ def _boot(layout: Layout, login: subprocess.Popen[bytes]) -> Cluster:
         start_accounting(started)
     started.daemon("slurmctld", "slurmctld", "-D", "-c")
     for name in layout.names:
-        started.start_node(name)
-    started.wait_for(started.healthy, UP_WITHIN_S, "nodes up")
+        started.boot(name)
+    started.wait_for(lambda: all(node.is_idle() for node in started.states().values()), UP_WITHIN_S, "nodes up")
     return started
 
 
