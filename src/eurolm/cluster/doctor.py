@@ -13,6 +13,7 @@ from eurolm.cluster.logs import job_log, last_lines, rank_logs
 from eurolm.cluster.scheduler import JobState
 from eurolm.cluster.screen import entry, width
 from eurolm.cluster.status import Status
+from eurolm.cluster.waiting import waits
 
 READ_LINES, SHOWN_LINES = 400, 12
 WORDS = re.compile(r"\s*(error:|stopped:|Traceback|slurmstepd: error|Current thread)")
@@ -83,8 +84,11 @@ class Finding:
 
 
 def examine(found: Status, now: float) -> list[Finding]:
-    """What is wrong, first cause first: jobs that failed, that hang, that can never start. `now` in unix seconds."""
-    findings = [_failed(found, name) for name in found.failed]
+    """What is wrong: jobs that failed, that hang, that can never start. A stage's failure is the cause of what comes
+    after it; of a chain the last failure counts. `now` in unix seconds."""
+    stages = [name for name in found.failed if not is_training(name)]
+    chain = [name for name in reversed(found.failed) if is_training(name)]
+    findings = [_failed(found, name) for name in [*stages, *chain]]
     findings += [finding for name in found.jobs if (finding := _silent(found, name, now)) is not None]
     for name, job in found.jobs.items():
         if job.reason == "DependencyNeverSatisfied":
@@ -95,11 +99,10 @@ def examine(found: Status, now: float) -> list[Finding]:
 def shown(found: Status, findings: list[Finding]) -> list[str]:
     """The screen."""
     if not findings:
-        waiting = [f"{name} ({job.reason})" for name, job in found.jobs.items() if job.state == "PENDING"]
         lines = [f"{found.name}: no job failed."]
         if found.launch.cancelled:
             lines.append("The run was cancelled; `eurolm launch` goes on where it was.")
-        return lines + (list(entry("", f"Waiting: {', '.join(waiting)}", hang=0)) if waiting else [])
+        return [*lines, *waits(found.jobs)]
     lines = []
     for finding in findings[:2]:
         lines += entry("", f"{finding.job} {finding.what}", hang=0)
@@ -113,11 +116,12 @@ def shown(found: Status, findings: list[Finding]) -> list[str]:
             lines += entry("whole log", str(finding.log), hang=12, first="  ")
         lines.append("")
     if len(findings) > 2:
-        lines += entry("", f"and {', '.join(finding.job for finding in findings[2:])} after that", hang=0)
+        lines += entry("", f"also: {', '.join(finding.job for finding in findings[2:])}", hang=0)
     cancelled = [name for name, job in found.jobs.items() if job.state == "CANCELLED"]
     going = [f"{name} ({job.state.lower()})" for name, job in found.jobs.items() if job.active]
     if going:
         lines += entry("", f"The run goes on: {', '.join(going[:3])}{' …' if len(going) > 3 else ''}", hang=0)
+        lines += [line for line in waits(found.jobs) if "(Dependency)" not in line]
     elif cancelled:
         lines += entry("", f"cancelled because of it: {', '.join(cancelled)}", hang=0)
     if not going:

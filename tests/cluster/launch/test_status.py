@@ -178,5 +178,38 @@ def test_doctor_finds_a_training_that_hangs(tmp_path: Path) -> None:
     assert "runs, but has written nothing for 22 minutes: it hangs" in text and "remedy    eurolm cancel " in text
 
 
+@pytest.mark.parametrize(
+    ("reason", "meaning"),
+    [
+        ("Priority", "its turn has not come"),
+        ("AssocGrpBillingMinutes", "the project's budget does not cover it"),
+        ("QOSMaxJobsPerUserLimit", "as many jobs run as the user or the project may have"),
+        ("AssocGrpGRES", "others of the project use"),
+        ("ReqNodeNotAvail, UnavailableNodes:nid005001", "down or reserved"),
+        ("PartitionTimeLimit", "it never starts"),
+        ("launch failed requeued held", "scontrol release"),
+        ("BeginTime", "holds a requeued job back"),
+        ("SomethingNew", "train-1 waits (SomethingNew)"),
+    ],
+)
+def test_doctor_says_what_a_job_waits_for(tmp_path: Path, reason: str, meaning: str) -> None:
+    jobs = {
+        "encode": state_of("10"),
+        "train-1": state_of("11", state="PENDING", reason=reason),
+        "train-2": state_of("12", state="PENDING", reason="Dependency"),
+    }
+    found = Status("baltic", launch(tmp_path, list(jobs)), jobs, {}, None, [])
+    lines = diagnosis(found, examine(found, 0.0))
+    text = " ".join(" ".join(lines).split())
+    assert text.startswith("baltic: no job failed. train-1 waits (") and meaning in text
+    assert text.endswith("train-2 waits (Dependency): until the jobs before it have ended")
+
+
+def test_of_a_chain_the_last_failure_comes_first(tmp_path: Path) -> None:
+    jobs = {f"train-{n}": state_of(str(10 + n), state="FAILED", exit_code="14:0") for n in (0, 1, 2)}
+    found = Status("baltic", launch(tmp_path, list(jobs)), jobs, {}, None, [])
+    assert [finding.job for finding in examine(found, 0.0)] == ["train-2", "train-1", "train-0"]
+
+
 def test_every_sign_says_what_helps() -> None:
     assert all(sign.meaning and sign.remedy for sign in SIGNS)
