@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from eurolm.artifacts.ledger import record
 from eurolm.cluster import cost
 from eurolm.cluster.launch import prepare
 from eurolm.cluster.plan_record import (
@@ -28,7 +29,7 @@ from eurolm.cluster.plan_record import (
     write_rehearsal,
 )
 from eurolm.cluster.plan_text import failures
-from eurolm.cluster.planning import plan_run
+from eurolm.cluster.planning import CONTRACT, plan_run
 from eurolm.cluster.profile import load_profile
 from eurolm.cluster.throughput import Speed
 from eurolm.errors import ConfigError, InputError
@@ -233,6 +234,23 @@ def test_a_plan_written_is_a_plan_read(config: Path, tmp_path: Path) -> None:
     write_plan(tmp_path / "elsewhere", plan)
     assert read_plan(tmp_path / "elsewhere") == plan
     assert read_plan(tmp_path / "nowhere") is None
+
+
+def test_looking_at_another_plan_does_not_change_the_contract_of_a_launched_run(config: Path) -> None:
+    run_dir = config.parent / "runs" / "base"
+    run_dir.mkdir(parents=True)
+    record(run_dir, "launch", config=str(config), overrides=[], cluster="lumi-g", user="anna")
+    # A rehearsal is no training: the plan that uses it is stored.
+    record(run_dir, "job", name="rehearse", kind="rehearse", job="7")
+    agreed = planned(config)
+    record(run_dir, "job", name="train-1", kind="train", job="8")
+    other = planned(config, nodes=4)
+    assert other.nodes == 4 and CONTRACT in other.notes
+    assert read_plan(run_dir) == agreed
+    again = plan_run(config, ("cluster.nodes=4",), None, None, launching=True)
+    assert read_plan(run_dir) == again and CONTRACT not in again.notes
+    record(run_dir, "cancelled", user="anna")
+    assert read_plan(run_dir) != planned(config) == read_plan(run_dir)
 
 
 def test_the_login_node_needs_neither_torch_nor_five_seconds(config: Path) -> None:

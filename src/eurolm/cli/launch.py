@@ -71,7 +71,7 @@ def _plan(config_file: Path, overrides: tuple[str, ...], reporter: Reporter) -> 
     from eurolm.cluster.plan_text import failures, plan_lines
     from eurolm.cluster.planning import plan_run
 
-    plan = plan_run(config_file, overrides, None, None)
+    plan = plan_run(config_file, overrides, None, None, launching=True)
     for line in plan_lines(plan):
         reporter.say(line)
     if faults := failures(plan):
