@@ -32,6 +32,10 @@ echo "srun: error: Task launch for StepId=11.0 failed on node nid005002: Communi
 exit 1
 """
 CRASHES = "#!/bin/bash\nexit 1\n"
+COPIES = """#!/bin/bash
+mkdir -p "$RUN/checkpoints/step-00000009.partial-ab"
+for _ in 1 2 3 4 5 6 7 8; do sleep 1; date >"$RUN/checkpoints/step-00000009.partial-ab/rank.safetensors"; done
+"""
 HANGS = """#!/bin/bash
 trap 'echo "  File \\"loss.py\\", line 7 in backward" >>"$EUROLM_LOGS/rank-0.log"' USR2
 trap 'exit 143' TERM
@@ -42,12 +46,12 @@ while :; do sleep 0.1; done
 class Job:
     """Job 11 of a launched chain of two, on two nodes of which one is known to be bad."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, silent_s: int) -> None:
         config = root / "c.yaml"
         config.write_text("name: baltic-1b\ncluster: {exclude: [nid000009]}\n")
         profile = load_profile("lumi-g").model_copy(update={"container": None, "environment": {}})
         given = order(profile=profile, workdir=root, config_file=config, environment=str(root), preflight=False)
-        given = replace(given, silent_s=1)
+        given = replace(given, silent_s=silent_s)
         self.run_dir, self.bin, self.calls, self.log = given.run_dir, root / "bin", root / "calls", root / "log"
         scripts = self.run_dir / "slurm"
         scripts.mkdir(parents=True)
@@ -72,20 +76,20 @@ class Job:
         self.calls.write_text("")
         environment = {"PATH": f"{self.bin}:/usr/bin:/bin", "SLURM_JOB_ID": "11", "CALLS": str(self.calls),
                        "SLURM_JOB_NODELIST": "nid[005001-005002]", "SLURM_JOB_END_TIME": "4102444800",
-                       "HOME": os.environ["HOME"]}  # fmt: skip
+                       "HOME": os.environ["HOME"], "RUN": str(self.run_dir)}  # fmt: skip
         with self.log.open("ab") as log:
             script = ["bash", str(self.run_dir / "slurm" / "train.sbatch")]
             ended = subprocess.run(script, env=environment, stdout=log, stderr=log, timeout=60, check=False)
         return ended.returncode, self.calls.read_text().splitlines()
 
 
-@pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "LOOK_EVERY_S", 0.2)
-    return Job(tmp_path)
 
 
-def test_an_unreachable_node_is_a_lost_node_and_excluded_when_met_again(job: Job) -> None:
+def test_an_unreachable_node_is_a_lost_node_and_excluded_when_met_again(tmp_path: Path) -> None:
+    job = Job(tmp_path, silent_s=60)
     assert job.run(UNREACHABLE) == (14, ["requeue 11"])
     assert excluded_nodes(job.run_dir) == []
     again = ["requeue 11", "update JobId=11 ExcNodeList=nid000009,nid005002"]
@@ -96,9 +100,17 @@ def test_an_unreachable_node_is_a_lost_node_and_excluded_when_met_again(job: Job
     assert "cancel 12" not in job.log.read_text()
 
 
-def test_ranks_that_hang_say_where_and_the_job_ends_with_13(job: Job) -> None:
+def test_ranks_that_hang_say_where_and_the_job_ends_with_13(tmp_path: Path) -> None:
+    job = Job(tmp_path, silent_s=1)
     assert job.run(HANGS) == (13, [])
     said = job.log.read_text()
     assert "error: no rank has written anything for 1 s: the training hangs" in said
     assert "line 7 in backward" in (job.log.parent / "logs" / "rank-0.log").read_text()
     assert [event["code"] for event in events(job.run_dir, "job-ended")] == [13]
+
+
+def test_a_checkpoint_on_its_way_to_a_slow_disk_is_no_silence(tmp_path: Path) -> None:
+    """Eight seconds of copying, where four of silence are a hang."""
+    job = Job(tmp_path, silent_s=4)
+    assert job.run(COPIES)[0] == 14, "no verdict, as the stand-in writes none"
+    assert "hangs" not in job.log.read_text()
