@@ -58,6 +58,8 @@ def launch(
     if dry_run:
         place = write_scripts(prepared.order, prepared.scripts)
         reporter.say(f"written to {place}: {', '.join(prepared.scripts)}")
+        if reporter.mode == "json":
+            click.echo(json.dumps({"run": config.name, "place": str(place), "scripts": list(prepared.scripts)}))
         return
     check_files(prepared.order)
     launched = submit(prepared.order, prepared.jobs, prepared.scripts, reporter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,8 @@ def test_a_dry_run_writes_the_scripts_and_needs_no_slurm(config: Path) -> None:
     command = [sys.executable, "-m", "eurolm", "launch", str(config), "--dry-run"]
     answer = subprocess.run(command, cwd=config.parent, capture_output=True, text=True, check=False, env={"PATH": ""})
     assert answer.returncode == 0, answer.stderr
+    told = subprocess.run([*command, "--json"], cwd=config.parent, capture_output=True, text=True, check=True)
+    assert "train.sbatch" in json.loads(told.stdout)["scripts"]
     written = {path.name for path in (config.parent / "runs" / "baltic" / "slurm").iterdir()}
     scripts = {f"{name}.sbatch" for name in ("corpus", "encode", "train", "evaluate", "report", "preflight")}
     assert written == scripts | {"environment.sh", "rank.sh"}
