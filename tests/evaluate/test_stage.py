@@ -198,7 +198,7 @@ def test_wrong_input_is_refused_before_anything_is_scored(
         run_evaluation(changed(config, stride_tokens=65), model_dir, corpus, tmp_path, QUIET)
     with pytest.raises(ConfigError, match="window of 4096 tokens is longer than the context of 2048"):
         run_evaluation(changed(config, context_tokens=4096), model_dir, corpus, tmp_path, QUIET)
-    with pytest.raises(InputError, match="holds no model"):
+    with pytest.raises(InputError, match=r"holds no \*.safetensors file"):
         lonely = tmp_path / "lonely"
         shutil.copytree(model_dir, lonely, ignore=shutil.ignore_patterns("*.safetensors"))
         run_evaluation(config, lonely, corpus, tmp_path, QUIET)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tokenizers.processors import TemplateProcessing
 from eurolm.errors import InputError
 from eurolm.scoring import traits
 from eurolm.scoring.choices import Continuation, ContinuationScore, NonFiniteScore, score_continuations
-from eurolm.scoring.encoding import Opening, encode_requests, opening
+from eurolm.scoring.encoding import Opening, declared_context, encode_requests, opening
 from eurolm.scoring.traits import examine
 from eurolm.scoring.trees import TokenText
 from eurolm.tokenizer.load import LoadedTokenizer, load
@@ -134,6 +135,28 @@ def test_models_of_other_families(tokenizer: LoadedTokenizer, kernel: str, monke
             expected, _ = alone(other, TokenText(whole, len(whole) - len(tokenizer.encode(request.context))))
             assert isinstance(score, ContinuationScore)
             assert score.log2_probability == pytest.approx(expected.sum() / math.log(2), rel=1e-4), config.model_type
+
+
+@pytest.mark.parametrize("name", ["n_positions", "max_position_embeddings", "n_ctx", "other"])
+def test_the_context_has_several_names(tmp_path: Path, name: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({name: 256}))
+    assert declared_context(tmp_path) == (None if name == "other" else 256)
+
+
+def test_branches_beyond_learned_positions(tokenizer: LoadedTokenizer) -> None:
+    """A row of several texts is longer than the model's context; none of its positions is, padding's included."""
+    config = transformers.GPT2Config(vocab_size=1024, n_embd=32, n_layer=2, n_head=2, n_positions=64, pad_token_id=None)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        small = transformers.AutoModelForCausalLM.from_config(config).eval()
+    choices = [" Rīga", " Tallina ir Igaunijas galvaspilsēta", " Viļņa ir Lietuvas galvaspilsēta", " Daugavpils"]
+    contexts = (QUESTION, "Reiz ceļinieks jautāja: " + QUESTION)
+    requests = [Continuation(context, choice) for context in contexts for choice in choices]
+    found = score_continuations(small, tokenizer, requests)
+    for request, score in zip(requests, found, strict=True):
+        (by_itself,) = score_continuations(small, tokenizer, [request])
+        assert isinstance(score, ContinuationScore) and isinstance(by_itself, ContinuationScore)
+        assert score.log2_probability == pytest.approx(by_itself.log2_probability, rel=1e-5)
 
 
 def test_a_model_is_tried_before_it_is_scored(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

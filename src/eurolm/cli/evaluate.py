@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SUITE = "baltic-base"
 BACKENDS = ("eurolm", "lm-eval")
+DTYPES = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Source:
 @click.option("--step", type=click.IntRange(min=1), help="A checkpoint of RUN instead of its finished model.")
 @click.option("--checkpoints", is_flag=True, help="Every checkpoint of RUN that is kept for good, now.")
 @click.option("--chat", is_flag=True, help="Ask as a conversation, by the model's chat template.")
+@click.option("--dtype", type=click.Choice(DTYPES), help="bfloat16 where the hardware multiplies it, unless given.")
 @click.option("--backend", type=click.Choice(BACKENDS), default="eurolm", show_default=True, help="Who scores.")
 @click.option("--endpoint", metavar="URL", help="Ask SOURCE, a model's name, of an OpenAI-compatible server.")
 @click.option("--replay", metavar="SHARE", help="Score that share of finished items again and report drift: 2%.")
@@ -127,7 +129,7 @@ def _is_curve_point(source: str, workspace: Path, given: dict[str, Any], out: Pa
     places = (workspace / "runs" / source, Path(source))
     run_dir = next((place for place in places if (place / "config.yaml").is_file()), None)
     special = out is not None or any(
-        given[name] for name in ("tasks", "shots", "items", "limit", "chat", "replay", "hits")
+        given[name] for name in ("tasks", "shots", "items", "limit", "dtype", "chat", "replay", "hits")
     )
     if run_dir is None or given["step"] is None or special or given["backend"] != BACKENDS[0]:
         return False
@@ -170,12 +172,14 @@ def _wanted(given: dict[str, Any]) -> Wanted:
         tasks=names,
         items=items,
         limit=limit,
+        dtype=given["dtype"],
         batch_tokens=None,
         hits=list(given["hits"]),
     )
     parts = ["-".join(Path(name).stem for name in names)[:80] or Path(given["suite"]).stem]
     parts += [f"{given['shots']}-shot"] * (given["shots"] is not None) + [f"limit-{limit}"] * (limit is not None)
     parts += [f"items-{sha256_json(items)[:8]}"] * bool(items)
+    parts += [given["dtype"]] * (given["dtype"] is not None)
     parts += ["chat"] * given["chat"] + [given["backend"]] * (given["backend"] != BACKENDS[0])
     return Wanted(config, adjusted(choices, items, limit), "-".join(parts))
 

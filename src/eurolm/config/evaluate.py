@@ -36,6 +36,8 @@ class EvaluateConfig(Section):
     """Tokens scored per window after the first; null takes half of the window."""
     heldout_max_bytes: Output[int] = Field(default=2_000_000, gt=0)
     """Held-out text scored per language, whole documents in id order."""
+    dtype: Output[Literal["float32", "bfloat16"] | None] = None
+    """Number format of the model; null takes bfloat16 where the hardware multiplies it. Log-softmax is float32."""
     ngram_orders: Output[list[int]] = [3, 5]
     """Character n-gram models (interpolated Kneser–Ney on the training text) shown beside bits per byte."""
     ngram_max_bytes: Output[int] = Field(default=50_000_000, gt=0)

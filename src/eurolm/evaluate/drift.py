@@ -27,7 +27,7 @@ def replay_all(request: Request, share: float, reporter: Reporter) -> dict[str, 
     Raises InputError where the place holds no results, or results of other prompts or of another model.
     """
     stored = read_results(request.place)
-    device = choose_device()
+    device = choose_device(request.config.dtype)
     subject = trained(request.model, load(request.model), device)
     if stored["model_sha256"] != subject.identity:
         raise InputError(f"{request.place} holds results of other weights than those in {request.model}.")

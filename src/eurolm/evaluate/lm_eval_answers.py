@@ -12,13 +12,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from eurolm.artifacts.atomic import read_json
 from eurolm.errors import InputError
 from eurolm.evaluate.answers import Answer, Question
 from eurolm.evaluate.lm_eval import HarnessItem, HarnessJob, run_harness
 from eurolm.evaluate.subject import Subject
 from eurolm.scoring.choices import Continuation
-from eurolm.scoring.encoding import encode_contexts, encode_requests
+from eurolm.scoring.encoding import declared_context, encode_contexts, encode_requests
 from eurolm.tasks.export import export_prompts
 from eurolm.tasks.prompts import Prompt
 
@@ -44,7 +43,7 @@ def harness_answers(subject: Subject, questions: Sequence[Question], special: bo
         device = subject.device
         job = HarnessJob(str(model), name, tuple(names), device.dtype_name, str(device.device), BATCH, texts)
         found = run_harness(job)
-    limit = read_json(model / "config.json").get("max_position_embeddings")
+    limit = declared_context(model)
     return [
         [
             _answer(subject, prompt, item, alone, special, limit)

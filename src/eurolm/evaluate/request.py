@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from eurolm.artifacts.atomic import read_json
 from eurolm.config.architecture import ModelConfig
 from eurolm.config.evaluate import EvaluateConfig
 from eurolm.config.model import Config
@@ -17,6 +16,7 @@ from eurolm.evaluate.asked import Asked, asked
 from eurolm.evaluate.contamination import Hits, read_hits
 from eurolm.evaluate.suites import Choice, chosen
 from eurolm.evaluate.text import HeldoutText, choose_text
+from eurolm.scoring.encoding import declared_context
 from eurolm.scoring.ranks import ALONE, Ranks
 from eurolm.tasks.chat import as_chat, chat_of
 
@@ -81,7 +81,7 @@ def of_model(
     choices: dict[str, Choice] | None = None,
 ) -> Request:
     """What any model is asked: tasks (`choices`, else those of the config), and nothing that needs its run."""
-    declared = _declared_context(model)
+    declared = declared_context(model)
     window = config.context_tokens or min(declared or WINDOW_TOKENS, WINDOW_TOKENS)
     return Request(model, place, config, chosen(config) if choices is None else choices, window, corpus, step=step)
 
@@ -106,7 +106,7 @@ def gather(request: Request) -> Material:
     if request.chat:
         tasks = [_as_chat(task, request.model) for task in tasks]
     texts = _texts(request) if request.heldout and request.corpus is not None else []
-    declared = _declared_context(request.model)
+    declared = declared_context(request.model)
     if declared is not None and window > declared:
         raise ConfigError(
             f"the evaluation window of {window} tokens is longer than the context of {declared} tokens that "
@@ -132,9 +132,3 @@ def _as_chat(task: Asked, model: Path) -> Asked:
     chat = chat_of(model)
     prompts = {name: [as_chat(prompt, chat) for prompt in found] for name, found in task.prompts.items()}
     return Asked(task.task, task.items, task.shots, prompts)
-
-
-def _declared_context(model: Path) -> int | None:
-    config = model / "config.json"
-    value = read_json(config).get("max_position_embeddings") if config.is_file() else None
-    return int(value) if value is not None else None

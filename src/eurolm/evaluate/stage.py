@@ -67,7 +67,7 @@ def evaluate(request: Request, reporter: Reporter) -> dict[str, Any]:
     started = datetime.now(UTC)
     units = Units(request.place / "units", request.ranks)
     request.ranks.from_first(lambda: _open(request.place, units))
-    tokenizer, device = load(request.model), choose_device()
+    tokenizer, device = load(request.model), choose_device(request.config.dtype)
     subject = trained(request.model, tokenizer, device)
     start = untrained(request.start, tokenizer, device, subject.opening) if request.start is not None else None
     material = gather(request)

@@ -13,10 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eurolm.artifacts.atomic import read_json
 from eurolm.errors import InputError
 from eurolm.scoring.trees import TokenText
 
@@ -45,10 +47,15 @@ def opening(directory: Path, tokenizer: LoadedTokenizer) -> Opening:
 
     Raises InputError for a tokenizer that transformers cannot load without running code from the directory.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+    where: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        wrapper: Any = AutoTokenizer.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
+        try:
+            wrapper: Any = AutoTokenizer.from_pretrained(str(directory), **where)
+        except ImportError:
+            # The class of the model's family wants a package more; what this one reads is the rule all the same.
+            wrapper = PreTrainedTokenizerFast.from_pretrained(str(directory), **where)
     except (OSError, ValueError, KeyError, ImportError, AttributeError, TypeError) as error:
         first_line = str(error).strip().partition("\n")[0]
         raise InputError(f"{directory}: transformers cannot load this tokenizer: {first_line}") from None
@@ -112,6 +119,11 @@ def context_limit(config: Any) -> int | None:
         if value is not None:
             return int(value)
     return None
+
+
+def declared_context(directory: Path) -> int | None:
+    """The same from a model directory's config.json, without loading the model."""
+    return context_limit(SimpleNamespace(**read_json(directory / "config.json")))
 
 
 def _moved_spaces(request: Continuation) -> tuple[str, str]:

@@ -155,11 +155,14 @@ def batch_tables(
     """Inputs and positions [rows, width], the bool mask [rows, 1, width, width] if any row needs one, the queries."""
     width = max(row.length for row in rows)
     inputs, positions = np.zeros((len(rows), width), np.int64), np.zeros((len(rows), width), np.int64)
+    mask = None if all(row.straight for row in rows) else np.stack([_mask(row, width) for row in rows])[:, None]
     for place, row in enumerate(rows):
         inputs[place, : row.length] = np.concatenate(row.inputs)
         positions[place, : row.length] = np.concatenate(row.positions)
-        positions[place, row.length :] = np.arange(row.length, width)
-    mask = None if all(row.straight for row in rows) else np.stack([_mask(row, width) for row in rows])[:, None]
+        if mask is None:
+            # Positions that began anew would be taken for another document. A row with branches is longer than any of
+            # its texts, and positions after its end may be more than the model has.
+            positions[place, row.length :] = np.arange(row.length, width)
     order = _query_order(rows)
     targets = np.concatenate([texts[text].ids[-texts[text].scored :] for row in rows for text in row.texts])
     return inputs, positions, mask, Queries(_flat(rows)[order], targets[order])
