@@ -60,8 +60,15 @@ def execute(loaded: LoadedConfig, selection: Selection, accepted: tuple[str, ...
     os.umask(int(config.run.umask, 8))
     run = Run(config, loaded.path, reporter)
     check_early(config)
-    _open_directory(run, loaded)
+    if selection.covers("train"):
+        from eurolm.train.settings import check_engine
+
+        check_engine(config.train)
+    _open_directory(run)
     training.guard_training(run, accepted)
+    # The config of a started training is kept until its data, too, are known to be those it was started on.
+    if not events(run.directory, "training"):
+        _note_config(run, loaded)
     makers: dict[str, Callable[[Run, bool], Artifact | None]] = {
         "corpus": stages.corpus,
         "tokenizer": stages.tokenizer,
@@ -73,6 +80,8 @@ def execute(loaded: LoadedConfig, selection: Selection, accepted: tuple[str, ...
     for stage in STAGES[: STAGES.index(selection.last) + 1]:
         started, before = time.monotonic(), len(run.worked)
         makers[stage](run, selection.covers(stage))
+        if stage == "tokens":
+            _note_config(run, loaded)
         seconds = time.monotonic() - started
         if len(run.worked) > before:
             record(run.directory, "stage", stage=stage, seconds=round(seconds, 2))
@@ -85,6 +94,7 @@ def execute(loaded: LoadedConfig, selection: Selection, accepted: tuple[str, ...
 def check_early(config: Config) -> None:
     """What can be known before the first stage costs anything. Raises ConfigError."""
     from eurolm.evaluate.suites import checkpoint_tasks, chosen
+    from eurolm.model.directory import check_continuable_directory
     from eurolm.model.size import check_shape
     from eurolm.tasks.load import load_task
     from eurolm.train.batching import check_batches
@@ -99,11 +109,13 @@ def check_early(config: Config) -> None:
                 f"model.max_position_tokens = {config.model.max_position_tokens:,} is less than the longest rows of "
                 f"mixture.phases, {longest:,} tokens. Set it to {longest:,} or more, or shorten the rows."
             )
+    else:
+        check_continuable_directory(config.model.use)
     check_batches(config.mixture, config.train)
 
 
-def _open_directory(run: Run, loaded: LoadedConfig) -> None:
-    """Create or recognise the run's directory and note the command."""
+def _open_directory(run: Run) -> None:
+    """Create or recognise the run's directory."""
     make_writable(run.workspace.root)
     make_writable(run.directory)
     identity = run.directory / "run.json"
@@ -114,6 +126,10 @@ def _open_directory(run: Run, loaded: LoadedConfig) -> None:
             raise InputError(f"{identity} is not valid JSON. Delete it and run again.") from None
     else:
         write_json(identity, {"schema": SCHEMA, "name": run.config.name})
+
+
+def _note_config(run: Run, loaded: LoadedConfig) -> None:
+    """Write the config beside what it makes, and note the command."""
     text = resolved_yaml(loaded.config)
     if _text_of(run.directory / "config.yaml") != text:
         write_text(run.directory / "config.yaml", text)
@@ -143,7 +159,6 @@ def _tokens_and_packs(run: Run, may_build: bool) -> Artifact | None:
 
 def train(run: Run, may_build: bool) -> Artifact:
     """Train, or recognise the finished model."""
-    training.guard_upstream(run)
     if (finished := training.finished_training(run)) is not None:
         return _kept(run, "train", finished)
     _require(run, "train", may_build)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from eurolm import __version__
 from eurolm.artifacts import store
 from eurolm.artifacts.hashing import sha256_json
-from eurolm.artifacts.ledger import record
+from eurolm.artifacts.ledger import events, record
 from eurolm.artifacts.manifest import Manifest, damaged_files, describe_files, hash_of, missing_files, read_manifest
 from eurolm.artifacts.paths import Workspace, link
 from eurolm.artifacts.store import Recipe, input_identity
 from eurolm.config.model import Config
 from eurolm.console import Reporter
-from eurolm.errors import InputError
+from eurolm.errors import ConfigError, InputError
 from eurolm.machine.host import versions
 
 if TYPE_CHECKING:
@@ -231,12 +231,24 @@ def _verified(run: Run, stage: str, place: Path) -> Manifest:
 
 
 def _noted(run: Run, stage: str, artifact: Artifact, fingerprint: str) -> Artifact:
+    _refuse_another(run, stage, artifact)
     run.artifacts[stage] = artifact
     known = _is_linked(run, stage, artifact.path)
     link(run.directory, stage, artifact.path)
     if not known:
         record(run.directory, "artifact", stage=stage, fingerprint=fingerprint, content=artifact.content)
     return artifact
+
+
+def _refuse_another(run: Run, stage: str, artifact: Artifact) -> None:
+    """A training goes on with the data it was started on, and its run keeps pointing there. Pack indexes may be others:
+    a further phase has rows of another length."""
+    started = events(run.directory, "training")
+    if started and stage != "packs" and started[-1]["upstream"].get(stage, artifact.content) != artifact.content:
+        raise ConfigError(
+            f"training of {run.config.name} has started on another {stage}. Put the sections back as they were, or "
+            "give this run a new name: eurolm run CONFIG name=NEW."
+        )
 
 
 def _is_linked(run: Run, stage: str, place: Path) -> bool:

@@ -51,26 +51,18 @@ def guard_training(run: Run, accepted: tuple[str, ...]) -> None:
             f"{changes.stable_until_tokens(old):,.0f}. A second warm-up makes it possible: "
             f"train.schedule.rewarms=[{{at_tokens: {done:.0f}, over_tokens: N}}]. {_ways_out(run, changed)}"
         )
+    if (fixed := changes.fixed_fields(changed)) and _saved_samples(run):
+        raise ConfigError(
+            f"training of {run.config.name} has started with another {', '.join(fixed)}, and its checkpoints hold the "
+            "weights and optimizer states of that. Set it back, or give the run a new name (name=NEW), which reuses "
+            "corpus, tokenizer and shards."
+        )
     refused = [name for name in changed if name not in accepted]
     if refused:
         listed = ", ".join(refused[:8]) + (f" and {len(refused) - 8} more" if len(refused) > 8 else "")
         raise ConfigError(f"training of {run.config.name} has started with another {listed}. {_ways_out(run, refused)}")
     if changed:
         record(run.directory, "training", **{**_plain(started[-1]), "output": new, "accepted": changed})
-
-
-def guard_upstream(run: Run) -> None:
-    """Refuse to continue a started training on other data than it was started on."""
-    started = events(run.directory, "training")
-    if not started:
-        return
-    old, new = started[-1]["upstream"], run.contents("tokenizer", "tokens", "packs")
-    differing = [stage for stage in old if stage != "packs" and old[stage] != new.get(stage)]
-    if differing:
-        raise ConfigError(
-            f"training of {run.config.name} has started on another {' and '.join(differing)}. "
-            "Put the sections back as they were, or give this run a new name: eurolm run CONFIG name=NEW."
-        )
 
 
 def _ways_out(run: Run, fields: list[str]) -> str:
@@ -105,7 +97,6 @@ def finished_training(run: Run) -> Artifact | None:
 
 def begun_training(run: Run) -> TrainInputs:
     """What training is given, after the ledger knows what this training is made from."""
-    guard_upstream(run)
     if not run.config.mixture.phases:
         raise ConfigError("mixture.phases is empty: say how many tokens to train, in rows of which length.")
     inputs = train_inputs(run)

@@ -43,6 +43,19 @@ def test_changed_output_field_of_training_is_refused_with_three_ways_out(copy_of
     assert "past the stable phase" in output
 
 
+def test_what_is_refused_leaves_the_run_as_it_was(copy_of_finished: Workspace) -> None:
+    run = copy_of_finished.path / "runs" / "small"
+    before = {stage: (run / stage).readlink() for stage in STAGES}, (run / "config.yaml").read_text()
+    said = copy_of_finished.run("run", "small.yaml", "tokenizer.vocab_size=900", expect=2)
+    assert "training of small has started on another tokenizer." in said
+    change = ("model.layers=3", "--accept-change", "model.layers")
+    said = copy_of_finished.run("run", "small.yaml", *change, expect=2)
+    assert "has started with another model.layers, and its checkpoints hold the weights" in said
+    assert ({stage: (run / stage).readlink() for stage in STAGES}, (run / "config.yaml").read_text()) == before
+    # Both would read another order of rows, and rows of another tokenizer.
+    copy_of_finished.run("export", "small", "--out", "exported")
+
+
 def test_a_new_name_reuses_corpus_tokenizer_and_shards(copy_of_finished: Workspace) -> None:
     before = {stage: copy_of_finished.contents(stage) for stage in STAGES}
     output = copy_of_finished.run(

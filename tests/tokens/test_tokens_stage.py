@@ -15,6 +15,7 @@ import pytest
 from tests.tokens.independent import read_documents
 from tests.tokens.small_corpus import QUIET, corpus_texts, files_of, write_shard
 
+from eurolm.artifacts.manifest import Manifest, describe_files, hash_of, write_manifest
 from eurolm.config.tokens import TokenizerConfig, TokensConfig
 from eurolm.errors import ConfigError, InputError
 from eurolm.tokenizer.load import load
@@ -131,6 +132,23 @@ def test_finished_tokens_are_used_in_place(tmp_path: Path, tokenizer_dir: Path, 
     assert used.shards_in(tmp_path) == tokens_dir.resolve()
     assert used.sources == read_description(tokens_dir).sources
     assert [path.name for path in tmp_path.iterdir()] == ["tokens.json"]
+
+
+def test_used_tokens_that_are_not_those_of_their_manifest_are_refused(
+    tmp_path: Path, tokenizer_dir: Path, tokens_dir: Path
+) -> None:
+    place = tmp_path / "tokens"
+    shutil.copytree(tokens_dir, place)
+    files = describe_files(place)
+    write_manifest(place, Manifest("tokens", "0" * 16, hash_of(files), files))
+    (tmp_path / "out").mkdir()
+    build_tokens(TokensConfig(use=place), None, tokenizer_dir, tmp_path / "out", QUIET)
+    victim = place / "lv_text" / "00001.bin"
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(content)
+    with pytest.raises(InputError, match=r"1 files differ from the manifest, first lv_text/00001\.bin"):
+        build_tokens(TokensConfig(use=place), None, tokenizer_dir, tmp_path / "out", QUIET)
 
 
 def test_tokens_of_another_tokenizer_are_refused(tmp_path: Path, corpus: Path, tokens_dir: Path) -> None:

@@ -72,7 +72,7 @@ def sentences(metrics: Path, place: Path, capsys: pytest.CaptureFixture[str]) ->
     """What a person is told while these lines are written."""
     reporter = Reporter("lines")
     with reporter.task("train", STEPS, "steps") as task:
-        narrator = Narrator(Follower(place), reporter, task, 0)
+        narrator = Narrator(Follower(place), reporter, task, 0, place.with_name("stop"))
         place.write_bytes(metrics.read_bytes())
         narrator.tick()
     return capsys.readouterr().err

@@ -6,6 +6,8 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,8 +20,11 @@ from tests.train.driver import Attempt, start_attempt
 
 from eurolm.console import Reporter
 from eurolm.errors import ConfigError, InputError
+from eurolm.mixture.mixture import Mixture
 from eurolm.train.launch import run_training
 from eurolm.train.metrics import read_lines
+from eurolm.train.step import micro_batches
+from eurolm.train.stopping import held_back
 
 QUIET = Reporter("quiet")
 
@@ -34,17 +39,26 @@ def ask_by_file(_attempt: Attempt, run_dir: Path) -> None:
     (run_dir / "stop").touch()
 
 
+def process_of(rank: int, attempt: Attempt, run_dir: Path) -> int:
+    log = (run_dir / "logs" / "train-local-0" / f"rank-{rank}.log").resolve()
+    (found,) = [pid for pid in attempt.members() if Path(f"/proc/{pid}/fd/1").resolve() == log]
+    return found
+
+
 def ask_by_signal_to_rank_1(attempt: Attempt, run_dir: Path) -> None:
-    log = (run_dir / "logs" / "train-local-0" / "rank-1.log").resolve()
-    (rank,) = [pid for pid in attempt.members() if Path(f"/proc/{pid}/fd/1").resolve() == log]
-    os.kill(rank, signal.SIGUSR1)
+    os.kill(process_of(1, attempt, run_dir), signal.SIGUSR1)
 
 
 def ask_by_signal_to_the_parent(attempt: Attempt, _run_dir: Path) -> None:
     os.kill(attempt.process.pid or 0, signal.SIGTERM)
 
 
-@pytest.mark.parametrize("ask", [ask_by_file, ask_by_signal_to_rank_1, ask_by_signal_to_the_parent])
+def ask_everyone(attempt: Attempt, _run_dir: Path) -> None:
+    """As a terminal does when Ctrl-C is typed; `scancel --signal` asks all processes of a job in the same way."""
+    os.killpg(attempt.process.pid or 0, signal.SIGINT)
+
+
+@pytest.mark.parametrize("ask", [ask_by_file, ask_by_signal_to_rank_1, ask_by_signal_to_the_parent, ask_everyone])
 def test_a_stop_request_saves_one_step_on_all_ranks_and_resumes_exactly(
     ask: Callable[[Attempt, Path], None], context: Any, data: Data, run_dir: Path, undisturbed: Path
 ) -> None:
@@ -59,6 +73,20 @@ def test_a_stop_request_saves_one_step_on_all_ranks_and_resumes_exactly(
     assert not (run_dir / "stop").exists()
     assert start_attempt(context, data.inputs(run_dir)).wait()["worked"]
     assert losses(run_dir) == losses(undisturbed)
+
+
+def test_a_signal_to_a_process_that_is_still_starting_is_not_lost() -> None:
+    """Imports of a rank take seconds; by default the signal would end it."""
+    program = (
+        "import time; time.sleep(0.3); from eurolm.train.stopping import StopRequest as S; s = S(None); s.listen()"
+    )
+    with held_back():
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"{program}; s.listen(); print(s.signalled)"], stdout=subprocess.PIPE
+        )
+    process.send_signal(signal.SIGUSR1)
+    said, _ = process.communicate(timeout=30)
+    assert (said.strip(), process.returncode) == (b"True", 0)
 
 
 def test_losses_that_stay_non_finite_end_training_with_12(context: Any, data: Data, run_dir: Path) -> None:
@@ -122,6 +150,15 @@ def test_an_indivisible_batch_is_refused(ranks: int, micro: int | None, said: st
     assert list(run_dir.iterdir()) == []
 
 
+def test_ids_that_the_model_does_not_have_are_named_with_their_samples(data: Data, run_dir: Path) -> None:
+    """On a GPU an embedding would say no more than that an assertion failed."""
+    inputs = data.inputs(run_dir)
+    mixture = Mixture.open(inputs.config.mixture, inputs.tokens, inputs.packs)
+    assert len(list(micro_batches(mixture, range(ROWS), 4, 768))) == 2
+    with pytest.raises(InputError, match=r"samples 0 to 3 hold the token id \d+, but the model has 300 rows"):
+        list(micro_batches(mixture, range(ROWS), 4, 300))
+
+
 def test_a_full_disk_costs_a_save_and_no_step(context: Any, data: Data, run_dir: Path, undisturbed: Path) -> None:
     """A limit on file sizes stands for the full disk: the copier cannot finish its file. Then there is room again."""
     inputs = data.inputs(run_dir, save_every_minutes=1e-6)
@@ -139,6 +176,24 @@ def test_a_full_disk_costs_a_save_and_no_step(context: Any, data: Data, run_dir:
     saved = [line["step"] for line in read_lines(run_dir / "metrics.jsonl", "checkpoint")]
     assert min(saved) < failed[0]["step"] < max(saved) == STEPS
     assert not list((run_dir / "checkpoints").glob("*.partial-*"))
+
+
+def test_a_disk_without_room_for_a_line_costs_no_line(context: Any, data: Data, run_dir: Path) -> None:
+    """Rank 0 cannot write a byte for a second: neither its log of steps, nor its part of a checkpoint."""
+    attempt = start_attempt(context, data.inputs(run_dir, save_every_minutes=1e-6, steps=2000))
+    wait_for_steps(run_dir, 6)
+    rank = process_of(0, attempt, run_dir)
+    unlimited = resource.prlimit(rank, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    time.sleep(1.0)
+    resource.prlimit(rank, resource.RLIMIT_FSIZE, unlimited)
+    time.sleep(0.5)
+    (run_dir / "stop").touch()
+    said = attempt.wait()
+    assert (said["error"], said["exit_code"]) == ("StoppedError", 10), said["message"]
+    steps = [step for step, _ in losses(run_dir)]
+    assert steps == list(range(1, len(steps) + 1))
+    assert list(read_lines(run_dir / "metrics.jsonl", "save_failed"))
+    assert (run_dir / "checkpoints" / f"step-{len(steps):08d}").is_dir()
 
 
 def test_a_disk_that_stays_full_ends_with_14_and_keeps_the_last_checkpoint(

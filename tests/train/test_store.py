@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from eurolm.artifacts.hashing import sha256_file
 from eurolm.train import staging, store
 from eurolm.train.copier import Order, carry
-from eurolm.train.metrics import cut_back, read_lines, write_line
+from eurolm.train.metrics import RunLog, cut_back, read_lines, write_line
 from eurolm.train.state import TrainState
 
 
@@ -134,3 +135,22 @@ def test_memory_is_not_used_when_it_is_too_small() -> None:
 def test_what_runs_before_or_beside_torch_does_not_import_it(module: str) -> None:
     code = f"import sys, eurolm.train.{module}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_line_that_finds_no_room_is_written_later_whole_and_in_its_place(tmp_path: Path) -> None:
+    """The limit on file sizes lets the first ten bytes through, as a disk does that fills up."""
+    log = RunLog(tmp_path)
+    log.write("metrics.jsonl", "step", 1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = (tmp_path / "metrics.jsonl").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, before[1]))
+    try:
+        log.write("metrics.jsonl", "step", 2)
+        log.write("metrics.jsonl", "step", 3)
+        with pytest.raises(OSError, match="No space left"):
+            log.flush()
+        assert (tmp_path / "metrics.jsonl").stat().st_size == size
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    log.write("metrics.jsonl", "step", 4)
+    assert [line["step"] for line in read_lines(tmp_path / "metrics.jsonl")] == [1, 2, 3, 4]

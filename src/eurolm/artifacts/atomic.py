@@ -6,6 +6,7 @@ rename is durable only with its directory (datatrove issue 157: a full disk left
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import uuid
@@ -48,11 +49,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def append_line(path: Path, value: Any) -> None:
-    """Append one JSON line in a single write, so that concurrent appenders never interleave."""
-    line = json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
+    """Append one JSON line in a single write, so that concurrent appenders never interleave. Raises OSError where the
+    disk has no room for all of it; the part it took is cut off again."""
+    line = (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n").encode()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        os.write(descriptor, line.encode())
+        written = os.write(descriptor, line)
+        if written < len(line):
+            os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR) - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(descriptor)
 

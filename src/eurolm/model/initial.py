@@ -92,6 +92,8 @@ def _continued(use: Path, tokenizer_dir: Path) -> _Weights:
     resized = {name for name, parameter in parameters.items() if any(parameter is one for one in matrices)}
     rows = plan.record.rows_after
     model.config.vocab_size = rows
+    # A resume is exact because no layer draws random numbers: nothing random is in a checkpoint.
+    model.config.attention_dropout = 0.0
 
     def tensor(name: str, dtype: torch.dtype) -> torch.Tensor:
         return plan.rows_of(parameters[name], dtype) if name in resized else parameters[name].detach().to(dtype)

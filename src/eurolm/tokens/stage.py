@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from eurolm.artifacts.atomic import PARTIAL_MARK
+from eurolm.artifacts.manifest import MANIFEST, damaged_files, read_manifest
 from eurolm.config.tokens import TokensConfig
 from eurolm.console import Reporter
 from eurolm.corpus.documents import shards as corpus_shards
@@ -115,6 +116,9 @@ def describe_used(used: Path, tokenizer: Path, out: Path, reporter: Reporter) ->
     loaded = load(tokenizer)
     place = used.resolve()
     if (place / FILE).is_file():
+        if (place / MANIFEST).is_file() and (damaged := damaged_files(place, read_manifest(place))):
+            first = f"{len(damaged)} files differ from the manifest, first {damaged[0]}"
+            raise InputError(f"tokens.use = {place}: {first}. Copy them again, or encode again.")
         own = read_description(place)
         check_tokenizer(place, own, loaded)
         write_description(out, TokensRecord(**{**vars(own), "directory": str(own.shards_in(place))}))

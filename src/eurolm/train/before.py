@@ -21,7 +21,7 @@ from eurolm.model.load import load_model, stored_dtype
 from eurolm.scoring.bits_per_byte import bits_per_byte, score_documents
 from eurolm.scoring.ranks import ALONE, Ranks
 from eurolm.tokenizer.load import load
-from eurolm.train.metrics import METRICS, write_line
+from eurolm.train.metrics import METRICS, RunLog
 from eurolm.train.state import TrainState
 from eurolm.train.step import StepRecord
 from eurolm.train.validate import BATCH_TOKENS, heldout_languages, pieces
@@ -34,7 +34,7 @@ ROOM = 1.2
 class Original:
     """Scores the model in `use` before the first step and notes it in metrics.jsonl; an observer of the training."""
 
-    run_dir: Path
+    log: RunLog
     use: Path
     texts: Mapping[str, Sequence[str]]
     """Pieces of held-out text per language."""
@@ -55,7 +55,7 @@ class Original:
         if ranks.first:
             seconds = round(time.perf_counter() - began, 3)
             values = {"model": str(self.use), "bits_per_byte": scores, "left_out": left_out, "seconds": seconds}
-            write_line(self.run_dir, METRICS, "original", 0, samples=0, **values)
+            self.log.write(METRICS, "original", 0, samples=0, **values)
 
     def stepped(self, record: StepRecord, state: TrainState) -> None:
         """The original does not change."""

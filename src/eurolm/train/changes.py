@@ -19,10 +19,26 @@ def changed_fields(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 _GONE = object()
+CONTEXT = "max_position_tokens"
 
 
 def _leaves(tree: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in walk(tree) if not isinstance(value, (dict, list)) or not value}
+
+
+def fixed_fields(changed: list[str]) -> list[str]:
+    """Those of the changed fields that a checkpoint decides: its weights and optimizer states are of one model and one
+    kind of optimizer. A longer declared context is a word in a config."""
+    return [
+        name
+        for name in changed
+        if name == "train.optimizer.name" or (name.startswith("model.") and name != f"model.{CONTEXT}")
+    ]
+
+
+def _longer_context(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The old model, with the new one's declared context where that is longer: longer rows need it."""
+    return {**old, CONTEXT: max(old[CONTEXT], new[CONTEXT])}
 
 
 def horizon_tokens(output: dict[str, Any]) -> int:
@@ -43,7 +59,8 @@ def extends_horizon(old: dict[str, Any], new: dict[str, Any]) -> bool:
     if _rewarms(new)[: len(_rewarms(old))] != _rewarms(old):
         return False
     train = {**old["train"], "schedule": {**old["train"]["schedule"], "rewarms": _rewarms(new)}}
-    return {**old, "mixture": {**old["mixture"], "phases": new_phases}, "train": train} == new
+    model = _longer_context(old["model"], new["model"])
+    return {**old, "model": model, "mixture": {**old["mixture"], "phases": new_phases}, "train": train} == new
 
 
 def rewarms_at(old: dict[str, Any], new: dict[str, Any], done_tokens: float) -> bool:
@@ -57,7 +74,7 @@ def rewarms_at(old: dict[str, Any], new: dict[str, Any], done_tokens: float) -> 
 def keeps_history(old: dict[str, Any], new: dict[str, Any], samples: int) -> bool:
     """True when the first `samples` samples and the state of training are the same under both: model, order, and the
     phases so far. What comes later, and how it is trained, may differ."""
-    if old["model"] != new["model"] or old["train"]["optimizer"]["name"] != new["train"]["optimizer"]["name"]:
+    if fixed_fields(changed_fields(old, new)):
         return False
     before, after = old["mixture"], new["mixture"]
     if {**before, "phases": []} != {**after, "phases": []}:

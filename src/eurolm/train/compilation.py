@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from eurolm.errors import MachineError
+from eurolm.train.attention import FLASH
 
 
 def compile_layers(model: Any) -> None:
@@ -23,8 +24,11 @@ def compile_layers(model: Any) -> None:
         compiler = os.environ.get("CXX", "g++")
         if shutil.which(compiler) is None:
             raise MachineError(f"train.compile = true needs a C++ compiler; {compiler} is not there. Set it to false.")
+    # FlashAttention is given as many bounds as there are documents in the batch: compiled for one number alone, the
+    # layers would be compiled anew for every other one, and given up by torch after eight.
+    dynamic = None if model.config._attn_implementation == FLASH else False
     for layer in model.base_model.layers:
-        layer.compile(dynamic=False)
+        layer.compile(dynamic=dynamic)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from typing import IO, Any
 from eurolm.artifacts.atomic import fsync_path, write_json
 from eurolm.errors import MachineError
 from eurolm.train.lifeline import die_with_parent
+from eurolm.train.stopping import held_back
 
 BLOCK_BYTES = 8 * 2**20
 
@@ -49,7 +50,7 @@ class Copier:
 
     def __init__(self, log: Path) -> None:
         self.log = log
-        with log.open("ab") as stream:
+        with log.open("ab") as stream, held_back():
             self.process: subprocess.Popen[bytes] = subprocess.Popen(
                 [sys.executable, "-m", "eurolm.train.copier"],
                 stdin=subprocess.PIPE,

@@ -61,6 +61,19 @@ def export_checkpoint(checkpoint: Path, tokenizer: Path, place: Path, fingerprin
     remove_leftovers(place)
     draft = place.with_name(f"{place.name}{PARTIAL_MARK}{uuid.uuid4().hex[:12]}")
     draft.mkdir(parents=True)
+    try:
+        _fill(draft, checkpoint, tokenizer, fingerprint, probe)
+        if place.exists():
+            place.rename(place.with_name(f"{place.name}{PARTIAL_MARK}older"))
+        draft.rename(place)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    fsync_path(place.parent)
+    remove_leftovers(place)
+
+
+def _fill(draft: Path, checkpoint: Path, tokenizer: Path, fingerprint: str, probe: Batch) -> None:
+    """All files of an export, proved and on the disk."""
     progress = store.read_progress(checkpoint)
     for path in (checkpoint / store.MODEL).iterdir():
         if path.name != SHAPES:
@@ -75,11 +88,6 @@ def export_checkpoint(checkpoint: Path, tokenizer: Path, place: Path, fingerprin
     for name in files:
         fsync_path(draft / name)
     write_manifest(draft, Manifest("model", fingerprint, hash_of(files), files, eurolm_version=__version__))
-    if place.exists():
-        place.rename(place.with_name(f"{place.name}{PARTIAL_MARK}older"))
-    draft.rename(place)
-    fsync_path(place.parent)
-    remove_leftovers(place)
 
 
 def write_weights(checkpoint: Path, place: Path) -> None:

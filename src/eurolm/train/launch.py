@@ -7,6 +7,7 @@ finished, which checkpoint is whole, what an earlier attempt left behind.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -38,7 +39,11 @@ from eurolm.train.metrics import METRICS, cut_back, read_lines, write_line
 from eurolm.train.processes import Rank, Starter, end, free_port, rank_environment, start_process, watch
 from eurolm.train.progress import Follower, Narrator
 from eurolm.train.settings import check_engine
+from eurolm.train.stopping import ASKING
 from eurolm.train.verdict import read_verdict
+
+LEAST_ROOM = 2**20
+"""Bytes on the run's file system below which a crash of the ranks is put down to it."""
 
 
 def run_training(inputs: TrainInputs, reporter: Reporter, start: Starter = start_process) -> TrainOutcome:
@@ -56,13 +61,19 @@ def run_training(inputs: TrainInputs, reporter: Reporter, start: Starter = start
         spec, total_steps = prepared
         step = store.read_progress(spec.resume).step if spec.resume else 0
         with reporter.task("train", total_steps, "steps") as task:
-            narrator = Narrator(Follower(inputs.run_dir / METRICS), reporter, task, step)
+            narrator = Narrator(Follower(inputs.run_dir / METRICS), reporter, task, step, inputs.run_dir / STOP_FILE)
             try:
                 _run_ranks(spec, start, narrator.tick)
-            except MachineError:
+            except MachineError as error:
                 # A rank that ended with an error of its own says more in its verdict than its last lines do.
                 if (said := read_verdict(spec.verdict)) is not None:
                     said.raise_error()
+                if (free := shutil.disk_usage(inputs.run_dir).free) < LEAST_ROOM:
+                    # Then it could write neither a verdict nor last lines.
+                    raise MachineError(
+                        f"{inputs.run_dir} has {free:,} bytes of room, too few to go on. The last whole checkpoint is "
+                        "kept; make room and run the same command."
+                    ) from error
                 raise
             finally:
                 staging.remove_leftovers(inputs.run_dir)
@@ -198,8 +209,7 @@ def _stop_file_on_signal(stop: Path, ranks: list[Rank]) -> Iterator[None]:
             end(ranks)
         stop.touch()
 
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    before = {number: signal.signal(number, handle) for number in signals}
+    before = {number: signal.signal(number, handle) for number in ASKING}
     try:
         yield
     finally:

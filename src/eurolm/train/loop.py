@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 
 import torch.distributed as dist
@@ -38,17 +39,17 @@ def train(training: Training, state: TrainState) -> TrainState:
     """
     mixture, engine, saver = training.mixture, training.engine, training.saver
     rank, world = dist.get_rank(), dist.get_world_size()
-    observers, step_s = [*training.observers, saver], 0.0
+    observers, step_s, vocabulary = [*training.observers, saver], 0.0, engine.model.config.vocab_size
     if state.samples == 0:
         for observer in observers:
             observer.started()
     while state.samples < mixture.total_samples:
-        plan = mixture.plan_step(state.samples)
+        began, plan = time.perf_counter(), mixture.plan_step(state.samples)
         micro_batch_rows = training.phases.enter(engine.model, plan.phase)
-        batches = list(micro_batches(mixture, rank_samples(plan, rank, world), micro_batch_rows))
+        batches = list(micro_batches(mixture, rank_samples(plan, rank, world), micro_batch_rows, vocabulary))
         set_rates(training, state.samples, plan.rows * plan.row_tokens)
         wishes = replace(saver.wishes(), stop=training.stop.wanted(step_s, saver.longest_s))
-        record = take_step(engine, plan, batches, wishes)
+        record = take_step(engine, plan, batches, wishes, began)
         state, step_s = state.after(plan.rows, record.applied), record.step_s
         for observer in observers:
             observer.stepped(record, state)

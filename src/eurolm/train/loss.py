@@ -49,13 +49,14 @@ class CausalLoss(nn.Module):
         model.set_output_embeddings(LossHead.around(model.get_output_embeddings()))
         self.model = model
 
-    def forward(self, input_ids: Tensor, position_ids: Tensor, targets: Tensor) -> Tensor:
-        """All arguments int64 [rows, row_tokens]; targets are already shifted, negative where they do not count.
+    def forward(self, input_ids: Tensor, position_ids: Tensor, targets: Tensor, **spans: Any) -> Tensor:
+        """All tensors int64 [rows, row_tokens]; targets are already shifted, negative where they do not count.
 
-        `attention_mask` is None on purpose: positions that restart make transformers mask across documents.
+        `attention_mask` is None on purpose: positions that restart make transformers mask across documents, and where
+        they do not, `spans` (`attention.document_spans`) say where documents lie.
         """
         states = self.model.base_model(
-            input_ids=input_ids, position_ids=position_ids, attention_mask=None, use_cache=False
+            input_ids=input_ids, position_ids=position_ids, attention_mask=None, use_cache=False, **spans
         ).last_hidden_state
         loss: Tensor = self.model.get_output_embeddings()(states, targets)
         return loss

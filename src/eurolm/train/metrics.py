@@ -7,7 +7,9 @@ the line of a checkpoint is written when its copy is complete, some steps after 
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,37 @@ SAMPLES = "samples.jsonl"
 def write_line(run_dir: Path, name: str, event: str, step: int, **values: Any) -> None:
     """Append one line. Values must be finite: absent is null."""
     append_line(run_dir / name, {"event": event, "step": step, **values})
+
+
+@dataclass
+class RunLog:
+    """Rank 0's pen for both files. A line that the disk has no room for waits in memory and is written before the next
+    one: a training does not end for the want of a line."""
+
+    run_dir: Path
+    waiting: deque[tuple[str, dict[str, Any]]] = field(default_factory=deque)
+
+    def write(self, name: str, event: str, step: int, **values: Any) -> None:
+        """Append one line, now or as soon as there is room. Values must be finite: absent is null."""
+        self.waiting.append((name, {"event": event, "step": step, **values}))
+        try:
+            self.catch_up()
+        except OSError:
+            return
+
+    def catch_up(self) -> None:
+        """Append what waits. Raises OSError where there still is no room."""
+        while self.waiting:
+            name, line = self.waiting[0]
+            append_line(self.run_dir / name, line)
+            self.waiting.popleft()
+
+    def flush(self) -> None:
+        """Bring both files to the disk, so that a checkpoint never outlives the lines before it. Raises OSError."""
+        self.catch_up()
+        for name in (METRICS, SAMPLES):
+            if (self.run_dir / name).exists():
+                fsync_path(self.run_dir / name)
 
 
 def read_lines(path: Path, event: str | None = None) -> Iterator[dict[str, Any]]:
@@ -46,13 +79,6 @@ def cut_back(run_dir: Path, step: int | None) -> None:
         kept = [line for line in lines if (value := _parsed(line)) is not None and value["step"] <= step]
         if len(kept) < len(lines):
             write_bytes(path, b"".join(kept))
-
-
-def flush(run_dir: Path) -> None:
-    """Bring both files to the disk, so that a checkpoint never outlives the lines before it."""
-    for name in (METRICS, SAMPLES):
-        if (run_dir / name).exists():
-            fsync_path(run_dir / name)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

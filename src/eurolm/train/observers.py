@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import torch.distributed as dist
@@ -21,7 +20,7 @@ from eurolm.tokenizer.load import LoadedTokenizer
 from eurolm.train.backend import peak_memory_bytes
 from eurolm.train.compilation import uncompiled
 from eurolm.train.engine import Engine, gathered, model_bytes
-from eurolm.train.metrics import METRICS, SAMPLES, write_line
+from eurolm.train.metrics import METRICS, SAMPLES, RunLog
 from eurolm.train.state import TrainState
 from eurolm.train.step import StepRecord
 from eurolm.train.validate import Validation
@@ -43,7 +42,7 @@ class Observer(Protocol):
 class Metrics:
     """Writes steps and skips (rank 0), and gives up after too many skips in a row (every rank alike)."""
 
-    run_dir: Path
+    log: RunLog
     every_steps: int
     total_steps: int
     max_skipped: int
@@ -66,8 +65,7 @@ class Metrics:
             )
 
     def _write_step(self, record: StepRecord) -> None:
-        write_line(
-            self.run_dir,
+        self.log.write(
             METRICS,
             "step",
             record.step,
@@ -84,8 +82,7 @@ class Metrics:
         )
 
     def _write_skip(self, record: StepRecord, state: TrainState) -> None:
-        write_line(
-            self.run_dir,
+        self.log.write(
             METRICS,
             "skip",
             record.step,
@@ -99,7 +96,7 @@ class Metrics:
 class Validator:
     """Bits per byte at the start, every `every_steps` steps and at the end."""
 
-    run_dir: Path
+    log: RunLog
     engine: Engine
     validation: Validation
     every_steps: int
@@ -122,16 +119,14 @@ class Validator:
             scores = self.validation.bits_per_byte(self.engine)
         if dist.get_rank() == 0:
             seconds = round(time.perf_counter() - began, 3)
-            write_line(
-                self.run_dir, METRICS, "validation", step, samples=samples, bits_per_byte=scores, seconds=seconds
-            )
+            self.log.write(METRICS, "validation", step, samples=samples, bits_per_byte=scores, seconds=seconds)
 
 
 @dataclass
 class Sampler:
     """Continues the prompts at the start, at a third and at the end, so that a reader sees the model learn."""
 
-    run_dir: Path
+    log: RunLog
     engine: Engine
     tokenizer: LoadedTokenizer
     config: TrainConfig
@@ -168,9 +163,9 @@ class Sampler:
                 )
             share = {0: 0.0, self.total_steps: 1.0}.get(step, 0.333)
             for prompt, text in zip(self.config.prompts, texts, strict=True):
-                write_line(self.run_dir, SAMPLES, "sample", step, share=share, prompt=prompt, text=text)
+                self.log.write(SAMPLES, "sample", step, share=share, prompt=prompt, text=text)
 
     def _say_left_out(self, step: int) -> None:
         if step == 0 and dist.get_rank() == 0:
             cause = "at ZeRO-3 the model is gathered on every rank to continue a prompt, and it is too large for that"
-            write_line(self.run_dir, METRICS, "left_out", step, what="continued prompts", cause=cause)
+            self.log.write(METRICS, "left_out", step, what="continued prompts", cause=cause)

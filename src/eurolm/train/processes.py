@@ -15,6 +15,7 @@ from typing import Protocol
 from eurolm.errors import MachineError
 from eurolm.train.inputs import RankSpec
 from eurolm.train.lifeline import PARENT
+from eurolm.train.stopping import held_back
 
 SHOWN_LINES = 12
 GRACE_S = 30.0
@@ -48,7 +49,7 @@ class Rank:
 
 def start_process(spec: Path, environment: dict[str, str], log: Path) -> RankProcess:
     """A rank as a fresh interpreter, its output in `log`."""
-    with log.open("ab") as stream:
+    with log.open("ab") as stream, held_back():
         return subprocess.Popen(
             [sys.executable, "-m", "eurolm.train.rank", str(spec)],
             env=environment,

@@ -34,12 +34,16 @@ class Follower:
 class Narrator:
     """Turns metric lines into a progress bar and the few sentences that matter."""
 
-    def __init__(self, follower: Follower, reporter: Reporter, task: Task, step: int) -> None:
+    def __init__(self, follower: Follower, reporter: Reporter, task: Task, step: int, stop_file: Path) -> None:
         self.follower, self.reporter, self.task, self.step = follower, reporter, task, step
+        self.stop_file, self.stopping = stop_file, False
         task.advance(step)
 
     def tick(self) -> None:
         """Show what is new."""
+        if not self.stopping and self.stop_file.exists():
+            self.stopping = True
+            self.reporter.say("  stopping: this step is finished and saved first. Ctrl-C ends it at once.")
         for line in self.follower.new_lines():
             if line["event"] == "step":
                 note = f"loss {line['loss']:.3f}  {line['tokens_per_s']:,.0f} tok/s"
@@ -58,6 +62,8 @@ class Narrator:
                     "with the one before it and will try again.",
                     **line,
                 )
+            elif line["event"] == "note":
+                self.reporter.warn(f"{line['said']}", **line)
             elif line["event"] == "left_out":
                 self.reporter.warn(f"{line['what']} left out: {line['cause']}.", **line)
             elif line["event"] == "skip":

@@ -1,4 +1,5 @@
-"""A rank process: `python -m eurolm.train.rank SPEC`. Starts the node's copier before torch is loaded."""
+"""A rank process: `python -m eurolm.train.rank SPEC`. Hears requests to stop, and starts the
+node's copier, before torch is loaded."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from pathlib import Path
 from eurolm.train.copier import Copier
 from eurolm.train.inputs import read_spec
 from eurolm.train.lifeline import PARENT, die_with_parent
+from eurolm.train.stopping import StopRequest
 
 
 def main(spec_path: Path) -> int:
@@ -21,10 +23,13 @@ def main(spec_path: Path) -> int:
     os.environ[PARENT] = str(os.getpid())
     spec = read_spec(spec_path)
     rank, local = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
+    stop = StopRequest(spec.stop_file if rank == 0 else None)
+    # Before the imports below, which take seconds.
+    stop.listen()
     copier = Copier(spec.logs / f"copier-{rank}.log") if local == 0 else None
     from eurolm.train.worker import run_rank
 
-    status = run_rank(spec, copier, rank)
+    status = run_rank(spec, copier, rank, stop)
     if copier is not None:
         copier.close()
     return status

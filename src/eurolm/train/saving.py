@@ -26,7 +26,7 @@ from eurolm.train.engine import Engine
 from eurolm.train.export import describe_model
 from eurolm.train.inputs import RankSpec
 from eurolm.train.measure import measure
-from eurolm.train.metrics import METRICS, flush, write_line
+from eurolm.train.metrics import METRICS, RunLog
 from eurolm.train.state import TrainState
 from eurolm.train.step import StepRecord, Wishes
 from eurolm.train.tensors import save_tensors
@@ -58,8 +58,15 @@ class Saver:
     """
 
     def __init__(
-        self, spec: RankSpec, engine: Engine, copier: Copier | None, probe: Callable[[], float], state: TrainState
+        self,
+        spec: RankSpec,
+        engine: Engine,
+        copier: Copier | None,
+        probe: Callable[[], float],
+        state: TrainState,
+        log: RunLog,
     ) -> None:
+        self.log = log
         self.spec, self.engine, self.copier, self.probe = spec, engine, copier, probe
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
         self.ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", self.world))
@@ -125,15 +132,18 @@ class Saver:
         receipt = measure(self.engine, self.probe)
         scratch = self._stage(f"{name}-{self.saves}")
         permanent, self.owes_permanent = self.owes_permanent, False
+        place = partial
         try:
             if self.rank == 0:
                 libraries = versions(LIBRARIES)
                 store.begin(partial, store.Progress(step, state, self.world, self.spec.threads, libraries, permanent))
                 write_json(partial / store.RECEIPT, asdict(receipt))
                 describe_model(self.engine.model, partial / store.MODEL)
+            place = scratch
             save_tensors(self.engine, scratch)
         except OSError as error:
-            self.words = f"{error.strerror}: {error.filename or scratch}"
+            # What fails to write, not to open, does not say where.
+            self.words = f"{error.strerror}: {error.filename or place}"
         self.saved_samples, now = state.samples, time.monotonic()
         self.due_at = now + self.save_every_s
         final = self.spec.checkpoints / name
@@ -161,15 +171,18 @@ class Saver:
 
     def _commit_if_arrived(self) -> None:
         pending = self.pending
-        if self.rank != 0 or pending is None or not store.parts_arrived(pending.partial, self.nodes):
+        if self.rank != 0 or self.words or pending is None or not store.parts_arrived(pending.partial, self.nodes):
             return
-        flush(self.spec.run_dir)
-        size = store.commit(pending.partial, pending.final, self.nodes, self.spec.fingerprint)
+        try:
+            self.log.flush()
+            size = store.commit(pending.partial, pending.final, self.nodes, self.spec.fingerprint)
+        except OSError as error:
+            self.words = f"{error.strerror}: {error.filename or pending.final}"
+            return
         store.retain(self.spec.checkpoints, self.spec.train.keep_checkpoints)
         seconds = time.monotonic() - pending.began
         self.longest_s = max(self.longest_s or 0.0, seconds)
-        write_line(
-            self.spec.run_dir,
+        self.log.write(
             METRICS,
             "checkpoint",
             pending.step,
@@ -213,7 +226,7 @@ class Saver:
                 shutil.rmtree(pending.scratch, ignore_errors=True)
             if self.rank == 0:
                 shutil.rmtree(pending.partial, ignore_errors=True)
-                write_line(self.spec.run_dir, METRICS, "save_failed", pending.step, cause=said)
+                self.log.write(METRICS, "save_failed", pending.step, cause=said)
         return said
 
     def _told(self, words: str | None) -> list[str | None]:

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from eurolm.errors import InputError
+from eurolm.train.attention import document_spans
 from eurolm.train.engine import Engine
 
 
@@ -52,7 +54,7 @@ class StepRecord:
     applied: bool
     """False where the update was skipped because something was not finite."""
     step_s: float
-    """Wall-clock seconds of this rank."""
+    """Wall-clock seconds of this rank, reading its rows included."""
     agreed: Wishes
     """Union of all ranks' wishes."""
 
@@ -64,16 +66,29 @@ def rank_samples(plan: Any, rank: int, world: int) -> range:
     return range(first, first + share)
 
 
-def micro_batches(mixture: Any, samples: range, micro_batch_rows: int | None) -> Iterator[Any]:
-    """Batches of at most `micro_batch_rows` rows in sample order."""
+def micro_batches(mixture: Any, samples: range, micro_batch_rows: int | None, vocabulary: int) -> Iterator[Any]:
+    """Batches of at most `micro_batch_rows` rows in sample order, for a model of `vocabulary` embedding rows.
+
+    Raises InputError for an id that the model does not have: a GPU would say no more than that an assertion failed.
+    """
     size = micro_batch_rows or len(samples)
     for start in range(0, len(samples), size):
-        yield mixture.rows(list(samples[start : start + size]))
+        wanted = samples[start : start + size]
+        batch = mixture.rows(list(wanted))
+        low, high = int(batch.input_ids.min()), int(max(batch.input_ids.max(), batch.targets.max()))
+        if low < 0 or high >= vocabulary:
+            raise InputError(
+                f"samples {wanted.start:,} to {wanted.stop - 1:,} hold the token id {low if low < 0 else high:,}, but "
+                f"the model has {vocabulary:,} rows of embedding: the shards were encoded with another tokenizer. "
+                "Set tokenizer.use to theirs, or encode again."
+            )
+        yield batch
 
 
-def take_step(engine: Engine, plan: Any, batches: list[Any], wishes: Wishes) -> StepRecord:
-    """Run one step over this rank's micro-batches, at the learning rates that are set."""
-    started = time.perf_counter()
+def take_step(engine: Engine, plan: Any, batches: list[Any], wishes: Wishes, began: float | None = None) -> StepRecord:
+    """Run one step over this rank's micro-batches, at the learning rates that are set. `began` is when reading them did
+    (`time.perf_counter`)."""
+    started = time.perf_counter() if began is None else began
     world = dist.get_world_size()
     # DeepSpeed averages gradients over ranks; we want the sum over ranks divided by the global count of targets.
     scale = world / max(1, plan.valid_targets)
@@ -81,7 +96,7 @@ def take_step(engine: Engine, plan: Any, batches: list[Any], wishes: Wishes) -> 
     for number, batch in enumerate(batches, start=1):
         last = number == len(batches)
         engine.deepspeed.set_gradient_accumulation_boundary(last)
-        loss = engine.deepspeed(*_tensors(batch, engine.device))
+        loss = engine.deepspeed(*_tensors(batch, engine.device), **_spans(batch, engine))
         local += loss.detach().double()
         if last:
             agreed = agree(local, wishes)
@@ -116,7 +131,11 @@ def _tensors(batch: Any, device: torch.device) -> tuple[torch.Tensor, ...]:
     return tuple(torch.from_numpy(array).to(device) for array in arrays)
 
 
+def _spans(batch: Any, engine: Engine) -> dict[str, Any]:
+    return document_spans(engine.model, batch.position_ids, engine.device)
+
+
 def probe_loss(engine: Engine, batch: Any) -> float:
     """Summed loss of `batch` under the weights as they are, without gradients; every rank must call this."""
     with torch.no_grad():
-        return float(engine.deepspeed.module(*_tensors(batch, engine.device)))
+        return float(engine.deepspeed.module(*_tensors(batch, engine.device), **_spans(batch, engine)))

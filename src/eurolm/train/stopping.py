@@ -1,10 +1,17 @@
-"""Requests to stop: the stop file and the job's end, looked at by rank 0 once a step, and signals to any rank."""
+"""Requests to stop: the stop file and the job's end, looked at by rank 0 once a step, and signals to any rank.
+
+A signal rarely comes to one process alone: Ctrl-C reaches the whole process group, `scancel --signal` all of a job. So
+every process of a training is started with these signals held back: ranks let them in when they can answer, the copier
+never does, because the save that follows a request needs it.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +21,20 @@ SAVE_MARGIN, STEP_MARGIN = 1.5, 3.0
 """The stop is asked for so many save times and step times before the end."""
 UNMEASURED_SAVE_S = 120.0
 """Save time assumed before the first one is measured, but no more than a fifth of the job."""
+
+
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""Signals that ask for a stop."""
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Processes started inside keep the signals in `ASKING` waiting until they let them in."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _job_end() -> float | None:
@@ -36,6 +57,7 @@ class StopRequest:
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, self._note)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
 
     def wanted(self, step_s: float, save_s: float | None) -> bool:
         """True once a request came, or when no more than a step and a save fit before the job ends.

@@ -25,16 +25,18 @@ from eurolm.model.size import count, read_shape, shape_of
 from eurolm.tokenizer.load import LoadedTokenizer
 from eurolm.train import staging, store
 from eurolm.train.inputs import RankSpec
-from eurolm.train.metrics import METRICS, write_line
+from eurolm.train.metrics import METRICS, RunLog
 
 INITIAL = "initial"
 
 
 @contextmanager
-def model_to_train(spec: RankSpec, tokenizer: LoadedTokenizer, device: torch.device) -> Iterator[Any]:
+def model_to_train(spec: RankSpec, tokenizer: LoadedTokenizer, device: torch.device, log: RunLog) -> Iterator[Any]:
     """The model in bf16 on the CPU, while the block runs: afterwards the files it is mapped from are gone."""
     if spec.resume is not None:
-        yield empty_model(spec.resume / store.MODEL, torch.bfloat16)
+        model = empty_model(spec.resume / store.MODEL, torch.bfloat16)
+        _declare_context(model, spec)
+        yield model
         return
     place, mine = _place(spec, tokenizer, device)
     if mine:
@@ -43,12 +45,21 @@ def model_to_train(spec: RankSpec, tokenizer: LoadedTokenizer, device: torch.dev
             spec.model, tokenizer.vocab_size, tokenizer.eod_id, spec.tokenizer, place, torch.bfloat16
         )
         if dist.get_rank() == 0:
-            write_line(spec.run_dir, METRICS, "initial", 0, samples=0, **asdict(record))
+            log.write(METRICS, "initial", 0, samples=0, **asdict(record))
     dist.barrier()
-    yield open_model(place, torch.bfloat16)
+    model = open_model(place, torch.bfloat16)
+    _declare_context(model, spec)
+    yield model
     dist.barrier()
     if mine:
         shutil.rmtree(place)
+
+
+def _declare_context(model: Any, spec: RankSpec) -> None:
+    """The exported model must not declare less than it is trained on: a continued one, or a fork with longer rows."""
+    longest = max(phase.row_tokens for phase in spec.mixture.phases)
+    asked = spec.model.max_position_tokens if spec.model.use is None else 0
+    model.config.max_position_embeddings = max(model.config.max_position_embeddings, longest, asked)
 
 
 def _place(spec: RankSpec, tokenizer: LoadedTokenizer, device: torch.device) -> tuple[Path, bool]:

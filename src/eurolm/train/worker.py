@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -17,6 +16,7 @@ from eurolm.machine.host import versions
 from eurolm.mixture.mixture import Mixture
 from eurolm.tokenizer.load import LoadedTokenizer, load
 from eurolm.train import store
+from eurolm.train.apart import check_documents_apart
 from eurolm.train.attention import checkpoint_activations, choose_attention
 from eurolm.train.backend import start_backend
 from eurolm.train.before import Original, heldout_texts
@@ -26,13 +26,14 @@ from eurolm.train.engine import Engine, start_engine
 from eurolm.train.inputs import RankSpec
 from eurolm.train.loop import Training, train
 from eurolm.train.measure import measure
+from eurolm.train.metrics import METRICS, RunLog
 from eurolm.train.observers import Metrics, Observer, Sampler, Validator
 from eurolm.train.phases import PhaseChanges
 from eurolm.train.receipt import check
 from eurolm.train.saving import LIBRARIES, Saver
 from eurolm.train.settings import engine_settings
 from eurolm.train.state import TrainState
-from eurolm.train.step import probe_loss
+from eurolm.train.step import micro_batches, probe_loss
 from eurolm.train.stopping import StopRequest
 from eurolm.train.tensors import load_tensors
 from eurolm.train.validate import load_validation
@@ -40,7 +41,7 @@ from eurolm.train.verdict import DONE, Verdict, verdict_of, write_verdict
 from eurolm.train.weights import model_to_train
 
 
-def run_rank(spec: RankSpec, copier: Copier | None, rank: int) -> int:
+def run_rank(spec: RankSpec, copier: Copier | None, rank: int, stop: StopRequest) -> int:
     """Run this rank to its end; returns its exit status.
 
     Success and an agreed stop leave a verdict and status 0. Any other error leaves the verdict and its own status, so
@@ -48,7 +49,7 @@ def run_rank(spec: RankSpec, copier: Copier | None, rank: int) -> int:
     """
     try:
         with lease(spec.lease) if spec.ranks_hold_lease and rank == 0 else nullcontext():
-            verdict = _run(spec, copier, rank)
+            verdict = _run(spec, copier, stop)
     except EurolmError as error:
         write_verdict(spec.verdict, verdict_of(error))
         return error.exit_code
@@ -59,18 +60,19 @@ def run_rank(spec: RankSpec, copier: Copier | None, rank: int) -> int:
     return 0
 
 
-def _run(spec: RankSpec, copier: Copier | None, rank: int) -> Verdict:
-    stop = StopRequest(spec.stop_file if rank == 0 else None)
-    stop.listen()
+def _run(spec: RankSpec, copier: Copier | None, stop: StopRequest) -> Verdict:
     mixture = Mixture.open(spec.mixture, spec.tokens, spec.packs)
     tokenizer = load(spec.tokenizer)
     device = start_backend(spec.threads)
-    engine = _start(spec, tokenizer, device)
+    log = RunLog(spec.run_dir)
+    engine = _start(spec, tokenizer, device, log)
     phases = PhaseChanges(spec.mixture.phases, spec.train.micro_batch_rows)
-    probe = partial(probe_loss, engine, mixture.rows([0]))
+    (row,) = micro_batches(mixture, range(1), 1, engine.model.config.vocab_size)
+    probe = partial(probe_loss, engine, row)
     state = TrainState() if spec.resume is None else resume(spec, engine, mixture, phases, probe)
-    saver = Saver(spec, engine, copier, probe, state)
-    observers = _observers(spec, engine, tokenizer, mixture, rank)
+    check_documents_apart(engine, row)
+    saver = Saver(spec, engine, copier, probe, state, log)
+    observers = _observers(spec, engine, tokenizer, mixture, log)
     state = train(Training(spec.train, mixture, engine, phases, observers, saver, stop), state)
     if state.samples < mixture.total_samples:
         stop.obeyed()
@@ -80,13 +82,14 @@ def _run(spec: RankSpec, copier: Copier | None, rank: int) -> Verdict:
     return Verdict(DONE)
 
 
-def _start(spec: RankSpec, tokenizer: LoadedTokenizer, device: torch.device) -> Engine:
+def _start(spec: RankSpec, tokenizer: LoadedTokenizer, device: torch.device, log: RunLog) -> Engine:
     """Model and engine; with the initial weights, or without any where a checkpoint brings them."""
     longest = max(phase.row_tokens for phase in spec.mixture.phases)
     kernel, warning = choose_attention(spec.train, device, longest)
     if warning and dist.get_rank() == 0:
-        warnings.warn(warning, stacklevel=1)
-    with model_to_train(spec, tokenizer, device) as model:
+        step = store.read_progress(spec.resume).step if spec.resume else 0
+        log.write(METRICS, "note", step, said=warning)
+    with model_to_train(spec, tokenizer, device, log) as model:
         model.set_attn_implementation(kernel)
         model.train()
         checkpoint_activations(model, spec.train.activation_checkpointing)
@@ -114,19 +117,21 @@ def resume(spec: RankSpec, engine: Engine, mixture: Mixture, phases: PhaseChange
 
 
 def _observers(
-    spec: RankSpec, engine: Engine, tokenizer: LoadedTokenizer, mixture: Mixture, rank: int
+    spec: RankSpec, engine: Engine, tokenizer: LoadedTokenizer, mixture: Mixture, log: RunLog
 ) -> list[Observer]:
     train, steps = spec.train, mixture.total_steps
     window = spec.mixture.phases[-1].row_tokens
     forgotten = Forgotten.load(spec.forget)
-    validation = load_validation(spec.corpus, forgotten, tokenizer, window, train.validate_max_bytes, rank, spec.ranks)
+    validation = load_validation(
+        spec.corpus, forgotten, tokenizer, window, train.validate_max_bytes, dist.get_rank(), spec.ranks
+    )
     original: list[Observer] = []
     if spec.model.use is not None:
         texts = heldout_texts(spec.corpus, forgotten, train.validate_max_bytes)
-        original = [Original(spec.run_dir, spec.model.use, texts, window, engine.device)]
+        original = [Original(log, spec.model.use, texts, window, engine.device)]
     return [
         *original,
-        Metrics(spec.run_dir, train.log_every_steps, steps, train.max_skipped_steps),
-        Validator(spec.run_dir, engine, validation, train.validate_every_steps, steps),
-        Sampler(spec.run_dir, engine, tokenizer, train, steps),
+        Metrics(log, train.log_every_steps, steps, train.max_skipped_steps),
+        Validator(log, engine, validation, train.validate_every_steps, steps),
+        Sampler(log, engine, tokenizer, train, steps),
     ]
