@@ -94,6 +94,12 @@ def test_two_copies_of_a_large_model_do_not_fit_a_device() -> None:
         choose_layout(request(TILDE, 512, 512, 8192, zero_stage=1))
 
 
+@pytest.mark.parametrize("name", ["tensor_parallel", "sequence_parallel"])
+def test_what_no_layout_can_do_is_refused_with_its_reason(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"train.{name} = 2, but DeepSpeed's"):
+        choose_layout(request(GPT_7B, 64, 512, 4096, **{name: 2}))
+
+
 def test_muon_is_only_placed_where_it_works() -> None:
     layout = choose_layout(request(GPT_7B, 64, 512, 4096, optimizer={"name": "muon"})).layout
     assert layout.zero_stage in (1, 2)

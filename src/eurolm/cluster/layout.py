@@ -89,6 +89,7 @@ def choose_layout(request: Request) -> Placed:
 
 def _candidates(request: Request) -> list[tuple[int, Checkpointing]]:
     train, found = request.train, []
+    refusal: ConfigError | None = None
     for stage, checkpointing in ((0, "none"), (0, "full"), *CANDIDATES):
         if "zero_stage" in request.fixed and stage != train.zero_stage:
             continue
@@ -98,11 +99,12 @@ def _candidates(request: Request) -> list[tuple[int, Checkpointing]]:
             continue
         try:
             check_engine(train.model_copy(update={"zero_stage": stage, "ranks": request.ranks}))
-        except ConfigError:
-            if "zero_stage" in request.fixed:
-                raise
+        except ConfigError as error:
+            refusal = error
             continue
         found.append((stage, checkpointing))
+    if refusal is not None and not found:
+        raise refusal
     return found  # type: ignore[return-value]
 
 
