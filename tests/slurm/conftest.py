@@ -1,10 +1,11 @@
-"""One real Slurm for all tests of this folder."""
+"""One real Slurm for all tests of this folder, and one undisturbed run that theirs are compared with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from tests.conftest import Workspace, fill
 from tests.slurm.rig.cluster import Cluster, cluster, why_not
 
 REASON = why_not()
@@ -18,7 +19,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def lumi() -> Iterator[Cluster]:
+def lumi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Four LUMI-shaped nodes."""
-    with cluster("lumi", nodes=4) as started:
+    with cluster("lumi", nodes=4, used=(tmp_path_factory.getbasetemp(),)) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def finished_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The small run up to its training, undisturbed: these tests read its artifacts and its losses, no scores."""
+    workspace = fill(tmp_path_factory.mktemp("trained") / "work")
+    workspace.run("run", "small.yaml", "--until", "train")
+    return workspace

@@ -97,11 +97,10 @@ class Cluster:
         user: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run `command` on the login node. `expect` is the exit status it must have; None takes any."""
-        # nsenter changes the directory to the namespace's; --wd keeps ours.
-        line = self.inside(*(as_user(user) if user else ()), *command)
-        line[1:1] = [f"--wd={cwd or Path.cwd()}"]
+        # The directory as the cluster sees it: nsenter's --wd would be that of the host, below a cover.
+        there = ("env", f"--chdir={cwd or Path.cwd()}")
         answer = subprocess.run(
-            line,
+            self.inside(*there, *(as_user(user) if user else ()), *command),
             env={**os.environ, **self.environment, **environment},
             capture_output=True,
             text=True,
@@ -199,11 +198,14 @@ class Cluster:
 
 
 @contextmanager
-def cluster(site: str = "lumi", nodes: int = 2, accounting: bool = False) -> Iterator[Cluster]:
-    """A cluster with nodes shaped like `site`'s, ended with the block. `accounting` adds slurmdbd and a database."""
+def cluster(
+    site: str = "lumi", nodes: int = 2, accounting: bool = False, used: tuple[Path, ...] = ()
+) -> Iterator[Cluster]:
+    """A cluster with nodes shaped like `site`'s, ended with the block. `accounting` adds slurmdbd and a database;
+    `used` names directories that must be there though they lie below one that is closed to others."""
     # A short path: it holds Unix sockets, whose names are limited to 107 bytes.
     root = Path(tempfile.mkdtemp(prefix="eurolm-slurm-"))
-    layout = Layout(root, SITES[site], nodes, accounting)
+    layout = Layout(root, SITES[site], nodes, accounting, used)
     write_files(layout)
     login = subprocess.Popen(
         [*UNSHARE, "--net", "bash", str(root / "login_init.sh")],

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.slurm.rig.reachable import covering
 from tests.slurm.rig.site import Site
 
 LOGIN = "uan01"
@@ -81,17 +81,11 @@ set -eu
 hostname {login}
 mount --make-rprivate /
 for file in hosts passwd group; do mount --bind {root}/$file /etc/$file; done
-{home}
-mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns
+{covers}mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns
 ip link set lo up
 ip link add cluster type bridge && ip addr add {address}/16 dev cluster && ip link set cluster up
 touch {root}/run/ready
 while :; do sleep 3600 & wait $! || true; done
-"""
-# Python or the checkout may lie under /root, which other users may not enter: on this cluster they may.
-OPEN_HOME = """\
-mkdir -p {root}/home/{entry}
-mount --bind /root/{entry} {root}/home/{entry}
 """
 NODE_INIT = """\
 set -eu
@@ -112,6 +106,8 @@ class Layout:
     site: Site
     nodes: int
     accounting: bool
+    used: tuple[Path, ...] = ()
+    """Directories of the host that jobs of root use."""
 
     @property
     def names(self) -> list[str]:
@@ -163,20 +159,12 @@ def write_files(layout: Layout) -> None:
     people = [f"{user}:x:{number}:{GROUP_ID}::/tmp:/bin/bash\n" for user, number in USERS.items()]
     (root / "passwd").write_text(Path("/etc/passwd").read_text() + "".join(people))
     (root / "group").write_text(Path("/etc/group").read_text() + f"{GROUP}:x:{GROUP_ID}:\n")
-    (root / "login_init.sh").write_text(LOGIN_INIT.format(**names, home=_open_home(root)))
+    (root / "login_init.sh").write_text(LOGIN_INIT.format(**names, covers=covering(root, layout.used)))
     (root / "node_init.sh").write_text(NODE_INIT)
     (root / "gres.conf").write_text(_devices(layout))
     dbd = root / "slurmdbd.conf"
     dbd.write_text(SLURMDBD_CONF.format(**names))
     dbd.chmod(0o600)
-
-
-def _open_home(root: Path) -> str:
-    """Lines that show what the tests need of root's home to all users, and nothing else of it."""
-    needed = [Path(sys.base_prefix), Path(__file__).resolve()]
-    entries = {path.relative_to("/root").parts[0] for path in needed if path.is_relative_to("/root")}
-    lines = [OPEN_HOME.format(root=root, entry=entry) for entry in sorted(entries)]
-    return "".join([*lines, f"mount --rbind {root}/home /root"] if lines else lines)
 
 
 def _devices(layout: Layout) -> str:
