@@ -44,11 +44,12 @@ def test_all_six_stages_on_two_nodes_with_two_ranks_each(at_desk: Desk) -> None:
     assert "no job failed" in at_desk.eurolm("doctor", "smoke")
 
 
-def test_a_dead_node_and_a_stop_change_no_loss_and_the_chain_ends_early(
+def test_dead_nodes_and_a_stop_change_no_loss_and_the_chain_ends_early(
     at_desk: Desk, finished_workspace: Workspace
 ) -> None:
-    """Node power loss in mid-training → requeued and resumed; USR1 → saved, exit 10, the next job goes on; the job that
-    finishes cancels the surplus one; a surplus job that starts all the same ends at once."""
+    """Power loss in mid-training of the second node, then of the first, which runs the batch script, rank 0 and the
+    rendezvous → requeued and resumed; USR1 → saved, exit 10, the next job goes on; the job that finishes cancels the
+    surplus one; a surplus job that starts all the same ends at once."""
     shutil.copytree(finished_workspace.path / "store", at_desk.path / "store", symlinks=True)
     text_from(finished_workspace, at_desk.path)
     cluster = at_desk.cluster
@@ -60,20 +61,14 @@ def test_a_dead_node_and_a_stop_change_no_loss_and_the_chain_ends_early(
     first, second = jobs["train-1"], jobs["train-2"]
 
     cluster.wait_for(lambda: bool(at_desk.checkpoints("small")), 150, "a first checkpoint")
-    cluster.kill_node(cluster.nodes[1])
-    reached = len(at_desk.losses("small"))
-    assert 0 < reached < 40, "the node died too late to show anything"
-    restarted = "requeue after the node failure"
-    cluster.wait_for(lambda: cluster.jobs()[first]["Restarts"] == "1", 60, restarted, ASKING_EVERY_S)
-    cluster.start_node(cluster.nodes[1])
-
-    cluster.wait_for(lambda: resumed(at_desk) == 1, 120, "a resume after the node failure")
+    lose_a_node(at_desk, first, 1)
+    lose_a_node(at_desk, first, 0)
     # What Slurm sends for --signal=B:USR1@…; the walltime itself is in the next test.
     cluster.run("scancel", "--signal=USR1", "--batch", first)
     assert at_desk.ended(first, "FAILED")["ExitCode"] == "10:0", at_desk.log(first)
 
     at_desk.ended(second)
-    assert resumed(at_desk) == 2
+    assert resumed(at_desk) == 3
     cluster.wait_for_job(jobs["train-3"], "CANCELLED", seconds=20)
     assert at_desk.losses("small") == finished_workspace.losses()
     started = cluster.run("sbatch", "--parsable", "slurm/train.sbatch", cwd=at_desk.run_dir("small")).stdout.strip()
@@ -84,6 +79,20 @@ def test_a_dead_node_and_a_stop_change_no_loss_and_the_chain_ends_early(
     assert (at_desk.run_dir("small") / "evaluation" / "step-00000020" / "results.json").is_file()
     # Its dependency was the last training job, which is cancelled; the one that finished released it.
     cluster.wait_for_job(jobs["evaluate"], "RUNNING", "COMPLETED", seconds=20)
+
+
+def lose_a_node(place: Desk, job: str, index: int) -> None:
+    """Kill a node of a training job in mid-training, by its place in the job, and wait until the run is resumed."""
+    cluster, before = place.cluster, int(place.cluster.jobs()[job]["Restarts"])
+    node = cluster.run("scontrol", "show", "hostnames", cluster.jobs()[job]["NodeList"]).stdout.split()[index]
+    assert (index == 0) == (cluster.jobs()[job]["BatchHost"] == node)
+    cluster.wait_for(lambda: is_training(place), 120, "steps")
+    cluster.kill_node(node)
+    assert len(place.losses("small")) < 40, "the node died too late to show anything"
+    told = "requeue after the loss of a node"
+    cluster.wait_for(lambda: cluster.jobs()[job]["Restarts"] == str(before + 1), 60, told, ASKING_EVERY_S)
+    cluster.start_node(node)
+    cluster.wait_for(lambda: resumed(place) == before + 1, 120, "a resume")
 
 
 def test_walltime_stops_four_nodes_and_two_go_on(at_desk: Desk, finished_workspace: Workspace) -> None:
@@ -162,6 +171,12 @@ def test_a_rehearsal_measures_what_the_next_plan_uses(at_desk: Desk, finished_wo
     plan = json.loads((at_desk.run_dir("small") / "plan.json").read_text())
     speed = measured["runs"][1]["tokens_per_s_per_device"]
     assert plan["measured"] and plan["tokens_per_s_per_device"]["middle"] == pytest.approx(speed)
+
+
+def is_training(place: Desk) -> bool:
+    """Whether the small run has made steps since it started last."""
+    events = [line["event"] for line in place.metrics("small")]
+    return bool(events) and events[-1] != "resume"
 
 
 def resumed(place: Desk) -> int:
