@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -11,6 +12,9 @@ import click
 from eurolm.cli.options import common
 from eurolm.console import Reporter
 from eurolm.errors import ConfigError
+
+WIDE = 160
+"""Columns of a table that goes to a file."""
 
 
 @click.command()
@@ -35,7 +39,10 @@ def compare(sources: tuple[str, ...], plot: Path | None, samples: int, workspace
     results = []
     for source in sources:
         name, _, place = source.rpartition("=")
-        results.append(read_result(name or place, find_results(place, workspace)))
+        results.append(read_result(name or Path(place).name, find_results(place, workspace)))
+    names = [result.name for result in results]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"two results have the same name ({', '.join(names)}): name them, first=A second=B.")
     found = compared(results, samples)
     from eurolm.report.compare_view import forest, notes, table
 
@@ -48,7 +55,7 @@ def compare(sources: tuple[str, ...], plot: Path | None, samples: int, workspace
         return
     from rich.console import Console
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
     console.print(table(found))
     for note in notes(found):
         console.print(note, style="dim", highlight=False)

@@ -46,7 +46,16 @@ def table(found: Comparison) -> Table:
     shown.add_column("", no_wrap=True)
     if several:
         shown.add_column("", no_wrap=True)
-    for column in (found.names[0], "other", "change", "95 % interval", "p", ""):
+    shown.add_column("metric", no_wrap=True)
+    for column in (
+        "items",
+        found.names[0],
+        "other" if several else found.names[-1],
+        "change",
+        "95 % interval",
+        "p",
+        "",
+    ):
         shown.add_column(column, justify="right", no_wrap=True)
     for row in found.rows:
         names = (row.subject, row.other) if several else (row.subject,)
@@ -60,6 +69,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     if row.low is not None and row.high is not None:
         interval = f"{scale * row.low:+.{digits}f} … {scale * row.high:+.{digits}f}"
     return (
+        METRICS.get(row.metric, row.metric.replace("_", " ")),
+        f"{row.items:,}",
         f"{scale * row.first_value:.{digits}f}",
         f"{scale * row.other_value:.{digits}f}",
         f"{scale * row.difference:+.{digits}f}",

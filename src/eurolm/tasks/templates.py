@@ -16,7 +16,7 @@ from jinja2 import StrictUndefined, meta
 from jinja2.exceptions import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from eurolm.errors import ConfigError
+from eurolm.errors import ConfigError, InputError
 from eurolm.tasks.items import Item
 from eurolm.tasks.load import Task
 
@@ -33,17 +33,20 @@ class Wording:
         self.template = task.templates[name]
         self._place = f"task {task.name}, template {name}"
         self._compiled: dict[str, Any] = {}
+        self._named: dict[str, set[str]] = {}
         environment = _environment(task.words)
         for part in ("prompt", "answer", "unconditional"):
             source = getattr(self.template, part)
             if source is not None:
                 try:
                     self._compiled[part] = environment.from_string(source)
+                    self._named[part] = meta.find_undeclared_variables(environment.parse(source))
                 except TemplateError as error:
                     raise ConfigError(f"{self._place}, {part}: not a Jinja template: {error}") from None
 
     def prompt(self, item: Item, options: Sequence[str] = ()) -> str:
-        """The question, up to where the answer begins. Raises ConfigError where it ends with white space."""
+        """The question, up to where the answer begins. Raises ConfigError where it ends with white space, InputError
+        where a field that it names is empty."""
         lettered = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
         prompt = self._render("prompt", item, {"options": lettered})
         if not prompt or prompt != prompt.rstrip():
@@ -62,6 +65,9 @@ class Wording:
         return self._render("unconditional", item, {}) if "unconditional" in self._compiled else None
 
     def _render(self, part: str, item: Item, more: Mapping[str, Any]) -> str:
+        blank = [name for name in sorted(self._named[part]) if not str(item.record.get(name, "x")).strip()]
+        if blank:
+            raise InputError(f"{self._place}, {part}, item {item.id!r}: field {blank[0]!r} is empty.")
         try:
             return str(self._compiled[part].render({**item.record, "text": item.text, **more}))
         except TemplateError as error:
