@@ -12,8 +12,8 @@ from eurolm.errors import ConfigError
 
 Size = Literal["training", "node", "device", "slice"]
 SIGNAL_SHARE, SIGNAL_LEAST_S, SIGNAL_MOST_S = 0.05, 60, 600
-"""How long before the time limit Slurm tells the batch shell: a share of the limit, within bounds. The ranks know the
-end of the job themselves and stop later than this where their saves are quicker; this is the second way."""
+"""How long before the time limit Slurm tells the batch shell: a share of the limit, within bounds. A training's ranks
+know the end of the job themselves; this is the second way. Other jobs start again then."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def options(kind: JobKind, config: Config, profile: ClusterProfile) -> list[str]
         # Dask does again what a lost node was at; the job need not start again for it.
         *(["no-kill"] if kind is CORPUS and config.cluster.corpus_nodes > 1 else []),
     ]
-    return asked + ([f"signal=B:USR1@{signal_seconds(seconds)}"] if kind.size == "training" else [])
+    return [*asked, f"signal=B:USR1@{signal_seconds(seconds)}"]
 
 
 def nodes_of(kind: JobKind, config: Config) -> int:
