@@ -28,7 +28,7 @@ from eurolm.cluster.plan_record import (
     write_plan,
     write_rehearsal,
 )
-from eurolm.cluster.plan_text import failures
+from eurolm.cluster.plan_text import failures, plan_lines
 from eurolm.cluster.planning import CONTRACT, plan_run
 from eurolm.cluster.profile import load_profile
 from eurolm.cluster.throughput import Speed
@@ -114,6 +114,35 @@ def test_what_the_site_would_refuse_is_refused_with_rule_and_source(
 def test_a_model_that_fits_in_no_layout_is_refused(config: Path) -> None:
     with pytest.raises(ConfigError, match=r"no layout fits.*Take more nodes"):
         planned(config, "model.hidden_size=16384", "model.layers=120", "model.intermediate_size=53248")
+
+
+def test_every_layout_is_told_with_its_memory(config: Path) -> None:
+    """Per ZeRO stage and kind of recomputation what a plan with that layout says, or refuses as too large."""
+    large = ["model.hidden_size=4096", "model.layers=48", "model.attention_heads=32", "model.intermediate_size=14336"]
+    plan = planned(config, *large)
+    assert len(plan.layouts) == 9 and len({row.layout for row in plan.layouts}) == 9
+    (chosen,) = [row for row in plan.layouts if row.layout == layout_key(plan.layout)]
+    assert chosen.fits and chosen.slower == 0 and chosen.memory == plan.memory
+    assert {row.fits for row in plan.layouts} == {True, False}
+    for row in plan.layouts:
+        assert 0 < row.memory.logits < row.memory.activations < row.memory.total
+        stage, checkpointing = re.findall(r"zero(\d)(?:-hpz\d+)?-(\w+)-", row.layout)[0]
+        fixed = [f"train.zero_stage={stage}", f"train.activation_checkpointing={checkpointing}"]
+        if row.fits:
+            assert row.slower is not None and row.slower >= 0 and planned(config, *large, *fixed).memory == row.memory
+        else:
+            with pytest.raises(ConfigError, match=f"needs {row.memory.total / 1e9:.1f} GB"):
+                planned(config, *large, *fixed)
+    text = "\n".join(plan_lines(plan))
+    assert all(row.layout.replace("-flash_attention_2", "") in text for row in plan.layouts)
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_screen_is_as_wide_as_the_terminal(config: Path, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = list(plan_lines(planned(config)))
+    assert all(len(line) <= columns for line in lines if str(config.parent) not in line)
+    assert any(line.startswith("cost ") for line in lines) and "  nodes" in "\n".join(lines)
 
 
 def test_a_micro_batch_that_does_not_fit_is_named_as_such(config: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from eurolm.cluster.plan_record import LayoutRecord, MemoryRecord
+from eurolm.cluster.plan_record import LayoutRecord, LayoutRow, MemoryRecord, layout_key
 from eurolm.cluster.step_time import Machine, StepTime, step_time
 from eurolm.config.tokens import PhaseConfig
 from eurolm.config.train import TrainConfig
@@ -58,6 +58,8 @@ class Placed:
     memory: MemoryRecord
     time: StepTime | None
     """Per token of a rank, over all phases."""
+    compared: tuple[LayoutRow, ...] = ()
+    """All that were compared, the chosen one among them."""
 
     @property
     def name(self) -> str:
@@ -84,7 +86,13 @@ def choose_layout(request: Request) -> Placed:
     # The order of the candidates decides between equals, and where nothing is known of the device.
     best = min(fitting, key=lambda one: one.time.total if one.time else 0.0)
     too_large = [one for one in placed if one not in fitting]
-    return replace(best, layout=replace(best.layout, why=_why(best, fitting, too_large, request)))
+    compared = tuple(_compared(one, best, one in fitting) for one in placed)
+    return replace(best, layout=replace(best.layout, why=_why(best, fitting, too_large, request)), compared=compared)
+
+
+def _compared(one: Placed, best: Placed, fits: bool) -> LayoutRow:
+    slower = one.time.total / best.time.total - 1 if fits and one.time and best.time else None
+    return LayoutRow(layout_key(one.layout), one.memory, fits, slower)
 
 
 def _candidates(request: Request) -> list[tuple[int, Checkpointing]]:
@@ -173,7 +181,7 @@ def _micro_batch(
             attention=request.attention,
         )  # fmt: skip
         # Several micro-batches are added up; one alone needs no second buffer.
-        record = replace(base, activations=asked.peak, accumulating=base.accumulating)
+        record = replace(base, activations=asked.peak, logits=asked.logits, accumulating=base.accumulating)
         record = replace(record, reserve=RUNTIME_BYTES + int(FRAGMENTATION * record.total))
         if request.device_bytes is None or record.total <= request.device_bytes:
             break

@@ -243,7 +243,7 @@ class _Maker:
             save_s=cost.save_seconds(need.checkpoint_bytes, nodes), unit=self.profile.billing.unit, units=None,
             energy_kwh=None, market_kg=None, location_kg=None, checkpoint_bytes=need.checkpoint_bytes,
             checkpoint_files=need.checkpoint_files, storage=(), checks=data_checks(self.config, self.run_dir),
-            scaling=(), notes=(*_notes(self.profile, placed), *storage.staging_note(
+            scaling=(), layouts=placed.compared, notes=(*_notes(self.profile, placed), *storage.staging_note(
                 self.profile, need.checkpoint_bytes, nodes)),
         )  # fmt: skip
 

@@ -63,12 +63,26 @@ class MemoryRecord:
     """Fragmentation, and what the runtime and the collectives keep: planning values."""
     device: int | None
     """What a device has; null where the profile does not know."""
+    logits: int = 0
+    """Of the activations: while the loss of a chunk is computed."""
 
     @property
     def total(self) -> int:
         """Greatest at once: gradients of micro-batches and activations are gone when the weights are updated."""
         held = self.weights + self.gradients + self.masters + self.moments + self.secondary
         return held + max(self.accumulating + self.buckets + self.activations, self.updating) + self.reserve
+
+
+@dataclass(frozen=True)
+class LayoutRow:
+    """A layout that was compared: with the largest micro-batches that fit, or with one row where none does."""
+
+    layout: str
+    """`layout_key` of it."""
+    memory: MemoryRecord
+    fits: bool
+    slower: float | None
+    """Estimated step time over that of the chosen layout, less 1; null where it does not fit or nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +172,8 @@ class Plan:
     checks: tuple[Check, ...]
     scaling: tuple[ScalingRow, ...]
     notes: tuple[str, ...]
+    layouts: tuple[LayoutRow, ...] = ()
+    """Every ZeRO stage and kind of recomputation that the config leaves open."""
 
 
 @dataclass(frozen=True)

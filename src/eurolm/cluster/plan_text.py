@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
-from eurolm.cluster.plan_record import Check, MemoryRecord, Plan, Range, StorageNeed
+from eurolm.cluster.plan_record import Check, MemoryRecord, Plan, Range, StorageNeed, layout_key
 from eurolm.cluster.screen import entry, table
 
 MARKS = {True: "ok  ", False: "FAIL", None: "?   "}
@@ -27,6 +27,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield from entry("checkpoint", f"{_bytes(plan.checkpoint_bytes)} in {plan.checkpoint_files:,} files{part}")
     yield from _storage(plan)
     yield from _checks(plan.checks)
+    yield from _layouts(plan)
     yield from _scaling(plan)
     if plan.notes:
         yield ""
@@ -38,6 +39,8 @@ def as_json(plan: Plan) -> dict[str, Any]:
     """The record as plain values, with what a reader would have to derive: sums, what fits, what must be mended."""
     value = asdict(plan)
     value["memory"]["total"] = plan.memory.total
+    for row, shown in zip(plan.layouts, value["layouts"], strict=True):
+        shown["memory"]["total"] = row.memory.total
     for need, told in zip(plan.storage, value["storage"], strict=True):
         told["fits"] = need.fits
     return {**value, "failures": failures(plan)}
@@ -65,7 +68,8 @@ def _rows(plan: Plan) -> str:
 
 
 def _memory(memory: MemoryRecord) -> Iterator[str]:
-    parts = {field.name: getattr(memory, field.name) for field in fields(memory) if field.name != "device"}
+    inside = ("device", "logits")
+    parts = {field.name: getattr(memory, field.name) for field in fields(memory) if field.name not in inside}
     told = [f"{name} {_bytes(size)}" for name, size in sorted(parts.items(), key=lambda part: -part[1]) if size]
     device = f" of {_bytes(memory.device)}" if memory.device else ""
     yield from entry("memory", f"{_bytes(memory.total)}{device} on the fullest device: {', '.join(told)}")
@@ -100,6 +104,25 @@ def _storage(plan: Plan) -> Iterator[str]:
 def _checks(checks: tuple[Check, ...]) -> Iterator[str]:
     for check in checks:
         yield from entry("data", f"{MARKS[check.passed].strip()} {check.name}: {check.text}")
+
+
+def _layouts(plan: Plan) -> Iterator[str]:
+    """Memory of every layout that was compared; logits are part of the activations."""
+    if len(plan.layouts) < 2:
+        return
+    chosen = layout_key(plan.layout)
+    rows = []
+    for row in plan.layouts:
+        memory = row.memory
+        states = memory.weights + memory.gradients + memory.masters + memory.moments + memory.secondary
+        rest = memory.total - states - memory.activations
+        slower = "chosen" if row.layout == chosen else "–" if row.slower is None else f"+{row.slower:.0%}"
+        sizes = [f"{size / 1e9:,.1f}" for size in (states, memory.activations, memory.logits, rest, memory.total)]
+        name = row.layout.replace(f"-{plan.layout.attention}", "")
+        rows.append((name, *sizes, slower if row.fits else "too large"))
+    head = ("layout, GB", "states", "activations", "logits", "other", "total", "step")
+    yield ""
+    yield from table(head, rows, right=(False, *6 * (True,)))
 
 
 def _scaling(plan: Plan) -> Iterator[str]:
