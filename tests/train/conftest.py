@@ -36,22 +36,6 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 ROWS, ROW_TOKENS = 8, 64
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave ZeRO-3 out on DeepSpeed 0.18.2: over gloo, with busy cores, about one step in five hundred meets wrong
-    values (docs/benchmarks.md, "DeepSpeed 0.18.2 at ZeRO-3"); it was seen neither on 0.19.8 nor at other stages."""
-    if os.environ.get("EUROLM_TEST_DEEPSPEED") != "0.18.2":
-        return
-    left_out = [item for item in items if "tests/train" in item.nodeid and _is_zero_3(item)]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
-
-
-def _is_zero_3(item: pytest.Item) -> bool:
-    parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    inside = ("hpz", "stages_1_2_and_3", "every_stage_and_world")
-    return 3 in [parameters.get(name) for name in ("stage", "before", "after")] or any(n in item.name for n in inside)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def wanted_deepspeed() -> None:
     """`scripts/test --deepspeed VERSION` lays another DeepSpeed over the installed one: that is the one that runs."""

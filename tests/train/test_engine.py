@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -252,6 +253,29 @@ def test_stages_1_2_and_3_compute_the_same(context: Any, tmp_path: Path) -> None
     assert three == pytest.approx(one, rel=5e-4)
     assert zero == pytest.approx(one, rel=5e-3)
     assert one[0] == three[0] == zero[0]
+
+
+def steps_with_late_gathers(rank: int, late: bool) -> dict[str, Any]:
+    """Steps at ZeRO-3. If `late`, an asynchronous gather is NaN until it is waited for: no handle promises more."""
+    from deepspeed import comm
+
+    gather = comm.all_gather_into_tensor
+
+    def gather_late(output: Any, source: Any, group: Any = None, async_op: bool = False, **rest: Any) -> Any:
+        if not async_op:
+            return gather(output, source, group, **rest)
+        output.fill_(math.nan)
+        return SimpleNamespace(wait=lambda: gather(output, source, group, **rest))
+
+    if late:
+        comm.all_gather_into_tensor = gather_late
+    return some_steps(rank, 2, 3, {"zero_stage": 3}, 4)
+
+
+def test_zero_3_reads_no_weight_before_its_gather_has_ended(context: Any, tmp_path: Path) -> None:
+    """DeepSpeed 0.18.2 and 0.19.2 wait for the last of many gathers, which orders them on a GPU, but not over gloo."""
+    early, late = (run_group(context, tmp_path / str(late), 2, steps_with_late_gathers, late) for late in (False, True))
+    assert early == late
 
 
 @pytest.mark.parametrize("stage", [0, 2, 3])

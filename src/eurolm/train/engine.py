@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -116,6 +117,8 @@ def start_engine(model: Any, train: TrainConfig, settings: dict[str, Any], world
     restore_frequencies(model)
     if train.zero_stage == 0:
         _clean_stage_0(engine.optimizer)
+    if train.zero_stage == 3 and torch.device(engine.device).type == "cpu":
+        _gather_one_by_one(model)
     stage = train.zero_stage
     check_sharding(engine.optimizer, stage, sizes, world)
     asks = stage == 3 and not hasattr(engine.optimizer, "_loss_scale_update_and_overflow_cleanup")
@@ -132,6 +135,25 @@ def _clean_stage_0(optimizer: Any) -> None:
         for weight, master in zip(weights, masters, strict=True):
             master.data.copy_(weight.data)
     optimizer.optimizer.state.clear()
+
+
+def _gather_one_by_one(model: Any) -> None:
+    """Let gathers of several parameters at once (small ones after each update, `gathered`) be done when they return.
+
+    0.18.2 and 0.19.2 start one asynchronous all-gather per parameter and wait for the last alone (DeepSpeed PR 8539
+    waits for all). On a GPU they end in the order of their stream; gloo has two threads, so any of the others may still
+    be writing. A single parameter is gathered by a call that blocks.
+    """
+
+    def in_turn(gather: Any, param_list: Any = None, async_op: bool = False, hierarchy: int = 0) -> Any:
+        if param_list is None or async_op:
+            return gather(param_list, async_op, hierarchy)
+        for parameter in param_list:
+            gather([parameter], hierarchy=hierarchy)
+        return None
+
+    for parameter in model.parameters():
+        parameter.all_gather = partial(in_turn, parameter.all_gather)
 
 
 def master_partitions(optimizer: Any, stage: int) -> list[torch.Tensor]:

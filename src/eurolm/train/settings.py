@@ -73,8 +73,7 @@ def _zero(train: TrainConfig, bucket: int, accelerator: bool) -> dict[str, Any]:
     common = {
         "stage": train.zero_stage,
         # Below stage 3 overlap costs a second copy of the bucket and buys nothing where the backward pass is the
-        # bottleneck. On a CPU there is nothing to overlap with (and DeepSpeed 0.18.2 at ZeRO-3 is not to be trusted
-        # there either way, docs/benchmarks.md).
+        # bottleneck. On a CPU there is nothing to overlap with.
         "overlap_comm": accelerator and train.zero_stage == 3,
         "contiguous_gradients": True,
         "reduce_scatter": True,
