@@ -92,4 +92,4 @@ def provider_facts() -> dict[str, Any]:
     name = pattern.name.replace("%h", "*").replace("%p", str(os.getpid()))
     text = "".join(path.read_text(errors="replace") for path in pattern.parent.glob(name))
     lines = [line.split("NCCL INFO", 1)[-1].strip() for line in text.splitlines()]
-    return {"lines": [line for line in lines if "NET/" in line or "Provider" in line][:20]}
+    return {"lines": [line for line in lines if "NET/" in line or "provider" in line.lower()][:100]}

@@ -266,7 +266,9 @@ def _network(hosts: list[HostReport], ranks: Ranks, profile: ClusterProfile) -> 
     network = profile.network
     providers = [(host, host.ranks[0].facts.get("provider", {}).get("lines")) for host in hosts if host.ranks]
     for host, lines in providers:
-        if lines is not None and len(hosts) > 1 and not any(network.provider_proof in line for line in lines):
+        # aws-ofi-rccl wrote "Selected Provider", aws-ofi-nccl writes "Selected provider".
+        proof = (network.provider_proof or "").lower()
+        if lines is not None and len(hosts) > 1 and not any(proof in line.lower() for line in lines):
             said = next((line for line in lines if "NET/" in line), "nothing of a network")
             lacks = f"NCCL's log lacks {network.provider_proof!r} and says {said!r}"
             remedy = "Traffic falls back to TCP: use the site's image with its bindings."

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from eurolm.cluster.preflight_host import provider_facts
 from eurolm.cluster.preflight_judge import Finding, judge, traps
 from eurolm.cluster.preflight_record import HostReport, RankReport
 from eurolm.cluster.preflight_summary import summary
@@ -121,6 +124,29 @@ def test_tcp_everywhere_is_the_software_and_excludes_nobody() -> None:
     found = judge(reports, NAMES, LUMI)
     assert [finding.check for finding in found] == ["provider"] * 3 + ["bandwidth"]
     assert not any(finding.exclude for finding in found)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "NET/OFI Selected Provider is cxi (found 4 nics)",
+        # aws-ofi-nccl, which images of July 2026 and later have in place of aws-ofi-rccl.
+        "NET/OFI Selected provider is cxi, fabric is cxi (found 4 nics)",
+    ],
+)
+def test_both_plugins_of_lumi_prove_the_provider(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the file that NCCL writes to the verdict."""
+    monkeypatch.setenv("NCCL_DEBUG_FILE", str(tmp_path / "nccl-%h-%p.log"))
+    log = tmp_path / f"nccl-nid005001-{os.getpid()}.log"
+    chatter = "".join(f"nid005001:9:9 [0] NCCL INFO NET/OFI Setting {number}\n" for number in range(30))
+    log.write_text(f"{chatter}nid005001:9:9 [0] NCCL INFO {line}\nnid005001:9:9 [0] NCCL INFO Bootstrap : Using hsn0\n")
+    found = provider_facts()
+    assert found["lines"][-1] == line
+    reports = hosts()
+    for report in reports:
+        assert report is not None
+        report.ranks[0].facts["provider"] = found
+    assert judge(reports, NAMES, LUMI) == []
 
 
 def test_a_rank_that_died_first_is_to_blame_for_those_that_waited() -> None:
