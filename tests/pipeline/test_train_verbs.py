@@ -9,7 +9,7 @@ from tests.conftest import Workspace
 from transformers import AutoModelForCausalLM
 
 PHASE = "{tokens: 20_480, row_tokens: 64, batch_rows: 8, max_epochs: 8}"
-ANNEAL = "{tokens: 5_120, row_tokens: 64, batch_rows: 8, max_epochs: 8, rope_theta: 40_000, weights: {lv_text: 1}}"
+ANNEAL = "{tokens: 40_960, row_tokens: 512, batch_rows: 8, max_epochs: 8, rope_theta: 40_000, weights: {lv_text: 1}}"
 
 
 def test_verify_says_whole_and_then_names_what_is_damaged(copy_of_finished: Workspace) -> None:
@@ -52,7 +52,9 @@ def test_export_writes_a_model_once(copy_of_finished: Workspace) -> None:
 def test_a_fork_anneals_and_leaves_its_origin_as_it_was(copy_of_finished: Workspace) -> None:
     origin = copy_of_finished.path / "runs" / "small"
     before = {path: path.stat().st_mtime_ns for path in origin.rglob("*") if path.is_file()}
-    said = copy_of_finished.run("fork", "small@latest", "annealed", f"mixture.phases=[{PHASE}, {ANNEAL}]")
+    # Longer rows than the origin was declared for: the fork declares more.
+    longer = (f"mixture.phases=[{PHASE}, {ANNEAL}]", "model.max_position_tokens=512")
+    said = copy_of_finished.run("fork", "small@latest", "annealed", *longer)
     command = said.strip().splitlines()[-1]
     assert command.startswith("eurolm run ")
     copy_of_finished.run("run", command.split()[-1], "--until", "train")
@@ -62,6 +64,7 @@ def test_a_fork_anneals_and_leaves_its_origin_as_it_was(copy_of_finished: Worksp
     assert len(ours) == len(theirs) + 10
     config = json.loads((copy_of_finished.path / "runs/annealed/model/config.json").read_text())
     assert config["rope_parameters"]["rope_theta"] == 40_000
+    assert config["max_position_embeddings"] == 512
     said = copy_of_finished.run("fork", "small@latest", "annealed", expect=2)
     assert "exists" in said
     # What lies before the checkpoint is not the fork's to change.

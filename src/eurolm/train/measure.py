@@ -36,6 +36,16 @@ def measure(engine: Engine, probe: Callable[[], float]) -> Receipt:
     return Receipt(tree, _all_steps(engine), probe().hex())
 
 
+def kernels(engine: Engine) -> dict[str, str]:
+    """What computes the probe loss on this rank; others round it elsewhere. A CPU is called by what it can do."""
+    device = engine.device
+    cpu = f"CPU with {torch.backends.cpu.get_cpu_capability()}"
+    return {
+        "device": cpu if device.type == "cpu" else torch.cuda.get_device_name(device),
+        "attention": engine.model.config._attn_implementation,
+    }
+
+
 def bit_sums(values: torch.Tensor, start: int) -> torch.Tensor:
     """int64 [2]: sum of bit patterns and sum of bit pattern × (2 × place + 1), of elements `start` … of a tensor."""
     line = values.detach().reshape(-1)

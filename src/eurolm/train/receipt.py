@@ -16,6 +16,9 @@ from eurolm.errors import EurolmError
 
 ACROSS_WORLDS = 1e-6
 """Relative difference of the probe loss allowed where another number of ranks or threads computes it."""
+ACROSS_KERNELS = 2e-3
+"""The same where another device, attention kernel or version of a library computes it: they round bf16 elsewhere (eager
+and SDPA differ by 2e-5 on a small model). The sums prove every tensor all the same."""
 NAMED = 5
 
 Sums = dict[str, dict[str, list[int]]]
@@ -39,8 +42,8 @@ class Receipt:
     """Summed loss of the probe row, as a hex float."""
 
 
-def differences(expected: Receipt, found: Receipt, exactly: bool) -> list[str]:
-    """What differs, a sentence each. `exactly` asks for the probe loss bit for bit."""
+def differences(expected: Receipt, found: Receipt, allowed: float = 0.0) -> list[str]:
+    """What differs, a sentence each. `allowed` is a relative difference of the probe loss; 0 asks for every bit."""
     said = []
     for name in sorted(expected.sums.keys() | found.sums.keys()):
         before, after = expected.sums.get(name, {}), found.sums.get(name, {})
@@ -53,15 +56,14 @@ def differences(expected: Receipt, found: Receipt, exactly: bool) -> list[str]:
         counts = f"{found.steps.get(name)} instead of {expected.steps[name]}"
         said.append(f"step counter of {len(steps)} tensors, first {name}: {counts}")
     before_loss, after_loss = float.fromhex(expected.probe_loss), float.fromhex(found.probe_loss)
-    allowed = 0.0 if exactly else ACROSS_WORLDS * abs(before_loss)
-    if not abs(after_loss - before_loss) <= allowed:
+    if not abs(after_loss - before_loss) <= allowed * abs(before_loss):
         said.append(f"loss of the probe row: {after_loss!r} instead of {before_loss!r}")
     return said
 
 
-def check(expected: Receipt, found: Receipt, exactly: bool, checkpoint: str) -> None:
+def check(expected: Receipt, found: Receipt, allowed: float, checkpoint: str) -> None:
     """Raises ReceiptError naming what differs."""
-    said = differences(expected, found, exactly)
+    said = differences(expected, found, allowed)
     if said:
         more = f", and {len(said) - NAMED} more" if len(said) > NAMED else ""
         raise ReceiptError(

@@ -25,7 +25,7 @@ from eurolm.train.copier import Copier, Order
 from eurolm.train.engine import Engine
 from eurolm.train.export import describe_model
 from eurolm.train.inputs import RankSpec
-from eurolm.train.measure import measure
+from eurolm.train.measure import kernels, measure
 from eurolm.train.metrics import METRICS, RunLog
 from eurolm.train.state import TrainState
 from eurolm.train.step import StepRecord, Wishes
@@ -136,7 +136,10 @@ class Saver:
         try:
             if self.rank == 0:
                 libraries = versions(LIBRARIES)
-                store.begin(partial, store.Progress(step, state, self.world, self.spec.threads, libraries, permanent))
+                progress = store.Progress(
+                    step, state, self.world, self.spec.threads, libraries, permanent, kernels(self.engine)
+                )
+                store.begin(partial, progress)
                 write_json(partial / store.RECEIPT, asdict(receipt))
                 describe_model(self.engine.model, partial / store.MODEL)
             place = scratch

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class Progress:
     versions: dict[str, str | None]
     permanent: bool = False
     """Kept for good."""
+    kernels: dict[str, str] = field(default_factory=dict)
+    """What computed the probe loss: `device` and `attention`."""
     format: int = FORMAT
 
 
