@@ -160,10 +160,12 @@ def no_eurolm(config: Config, profile: ClusterProfile) -> bool:
 
 def bound_directories(order: Order) -> list[str]:
     """Directories that a job reads or writes, as a container must be told of them: workspace, config, named paths."""
-    named = [Path(text) for text in _texts(order.config.model_dump(mode="json")) if text.startswith("/")]
+    named = [order.workdir / text for text in _texts(order.config.model_dump(mode="json")) if "/" in text]
     # A pattern such as /data/*.jsonl lies in the last directory before its first wildcard.
     plain = [next(p for p in (path, *path.parents) if not set(str(p)) & set("*?[")) for path in named]
     folders = [path if path.is_dir() else path.parent for path in plain if path.exists() or path.parent.is_dir()]
+    # A link among them leads to a place that must be shown too.
+    folders += [folder.resolve() for folder in folders]
     workspace = order.run_dir.parents[1]
     wanted = sorted({workspace, order.workdir.resolve(), order.config_file.resolve().parent, *folders})
     kept: list[Path] = []

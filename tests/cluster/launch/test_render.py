@@ -126,5 +126,16 @@ def test_container_sees_what_the_config_names(tmp_path: Path) -> None:
     assert bound == sorted(["/scratch/project_465000000/anna", str(tmp_path / "text")])
 
 
+def test_container_sees_what_a_link_leads_to(tmp_path: Path) -> None:
+    for name in ("flash", "scratch"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "scratch" / "text").symlink_to(tmp_path / "flash")
+    given = order(workdir=tmp_path / "scratch", config_file=tmp_path / "scratch" / "c.yaml")
+    corpus = {"sources": [{"name": "a", "paths": ["text/*.jsonl"], "language": "lv"}]}
+    config = given.config.model_validate({**given.config.model_dump(by_alias=True), "corpus": corpus})
+    bound = bound_directories(type(given)(config, given.profile, given.config_file, (), given.workdir))
+    assert bound == [str(tmp_path / "flash"), str(tmp_path / "scratch")]
+
+
 def test_every_kind_has_its_own_name() -> None:
     assert len({kind.name for kind in KINDS}) == len(KINDS)
