@@ -20,7 +20,8 @@ def test_verify_says_whole_and_then_names_what_is_damaged(copy_of_finished: Work
     content[-100] ^= 1
     victim.write_bytes(content)
     said = copy_of_finished.run("verify", "small", expect=2)
-    assert "tensors/rank-00001.safetensors" in said and "whole" not in said
+    assert "tensors/rank-00001.safetensors" in said
+    assert f"small is not whole: see {checkpoint.name} above." in said and "small: whole" not in said
 
 
 def test_verify_finds_tensors_that_are_not_those_of_the_receipt(copy_of_finished: Workspace) -> None:

@@ -21,6 +21,7 @@ from tests.train.driver import Attempt, start_attempt
 from eurolm.console import Reporter
 from eurolm.errors import ConfigError, InputError
 from eurolm.mixture.mixture import Mixture
+from eurolm.train.backend import device_index
 from eurolm.train.launch import run_training
 from eurolm.train.metrics import read_lines
 from eurolm.train.step import micro_batches
@@ -148,6 +149,12 @@ def test_an_indivisible_batch_is_refused(ranks: int, micro: int | None, said: st
     with pytest.raises(ConfigError, match=said):
         run_training(data.inputs(run_dir, ranks=ranks, micro_batch_rows=micro), QUIET)
     assert list(run_dir.iterdir()) == []
+
+
+def test_more_ranks_than_devices_are_refused() -> None:
+    assert [device_index(rank, 2) for rank in range(2)] == [0, 1]
+    with pytest.raises(ConfigError, match=r"rank 2 of this host finds 2 devices.* Set train\.ranks=2"):
+        device_index(2, 2)
 
 
 def test_ids_that_the_model_does_not_have_are_named_with_their_samples(data: Data, run_dir: Path) -> None:

@@ -29,26 +29,29 @@ def verify(run: str, workspace: Path, reporter: Reporter) -> None:
     from eurolm.train.inputs import CHECKPOINTS
     from eurolm.train.store import complete
 
-    wrong: list[EurolmError] = []
+    wrong: dict[str, EurolmError] = {}
     for stage in STAGES:
         if (place / stage).is_dir():
             _check(reporter, wrong, stage, lambda stage=stage: _artifact(place, stage))
     checkpoints = complete(place / CHECKPOINTS)
+    if not checkpoints and not any((place / stage).is_dir() for stage in STAGES):
+        raise InputError(f"{place} holds nothing that could be verified yet: no stage of it is finished.")
     if checkpoints:
         from eurolm.train.verify import verify_checkpoint
 
         for path in checkpoints:
             _check(reporter, wrong, path.name, lambda path=path: verify_checkpoint(path))
     if wrong:
-        raise max(wrong, key=lambda error: error.exit_code)
+        worst = max(wrong.values(), key=lambda error: error.exit_code)
+        raise type(worst)(f"{place.name} is not whole: see {', '.join(wrong)} above.")
     click.echo(f"{place.name}: whole")
 
 
-def _check(reporter: Reporter, wrong: list[EurolmError], name: str, check: object) -> None:
+def _check(reporter: Reporter, wrong: dict[str, EurolmError], name: str, check: object) -> None:
     try:
         size = check()  # type: ignore[operator]
     except EurolmError as error:
-        wrong.append(error)
+        wrong[name] = error
         reporter.warn(f"{name}: {error}")
     else:
         reporter.say(f"  {name:<16} {size / 1e6:>12,.1f} MB as written", name=name, bytes=size)

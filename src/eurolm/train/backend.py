@@ -8,6 +8,8 @@ from datetime import timedelta
 
 import torch
 
+from eurolm.errors import ConfigError
+
 COLLECTIVE_TIMEOUT = timedelta(minutes=30)
 
 
@@ -27,13 +29,23 @@ def start_backend(threads: int) -> torch.device:
     accelerator = get_accelerator()
     cpu = accelerator.device_name() == "cpu"
     if not cpu:
-        accelerator.set_device(int(os.environ["LOCAL_RANK"]))
+        accelerator.set_device(device_index(int(os.environ["LOCAL_RANK"]), accelerator.device_count()))
     deepspeed.init_distributed(
         dist_backend="gloo" if cpu else accelerator.communication_backend_name(),
         timeout=COLLECTIVE_TIMEOUT,
         verbose=False,
     )
     return torch.device("cpu" if cpu else accelerator.current_device_name())
+
+
+def device_index(local_rank: int, devices: int) -> int:
+    """The device of a rank of this host. Raises ConfigError where it has none."""
+    if local_rank >= devices:
+        raise ConfigError(
+            f"rank {local_rank} of this host finds {devices} devices: each rank needs one of its own, and must see all "
+            f"of them. Set train.ranks={devices}, or give the job as many devices per node as ranks."
+        )
+    return local_rank
 
 
 def peak_memory_bytes() -> int | None:

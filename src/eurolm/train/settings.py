@@ -16,7 +16,7 @@ REDUCE_BUCKET = 2**27
 """Most elements reduced at once; smaller models reduce in one call."""
 REFUSED = {
     "tensor_parallel": "DeepSpeed's AutoTP splits weights behind the names that checkpoints, receipts and the chunked "
-    "loss go by, and on MI250X it costs 15 to 20 points of utilisation against ZeRO as long as memory allows",
+    "loss go by, and published runs of up to 8B lose 15 to 20 points of utilisation to it against ZeRO",
     "sequence_parallel": "DeepSpeed's Ulysses attention drops the document mask of packed rows with SDPA, so documents "
     "would see each other",
 }
