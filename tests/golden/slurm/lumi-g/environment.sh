@@ -10,7 +10,7 @@ done
 # A job inherits the `module` function; where the site does not export it, the profile defines it.
 if ! type module >/dev/null 2>&1; then
   # shellcheck disable=SC1091
-  source /etc/profile
+  source /etc/profile || true # one of its lines may fail
 fi
 module use /appl/local/laifs/modules
 module load lumi-aif-singularity-bindings

@@ -6,7 +6,7 @@ unset PYTHONPATH PYTHONHOME
 # A job inherits the `module` function; where the site does not export it, the profile defines it.
 if ! type module >/dev/null 2>&1; then
   # shellcheck disable=SC1091
-  source /etc/profile
+  source /etc/profile || true # one of its lines may fail
 fi
 module load singularity/4.1.5
 
