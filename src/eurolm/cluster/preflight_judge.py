@@ -239,11 +239,20 @@ def _software(hosts: list[HostReport], profile: ClusterProfile) -> list[Finding]
             )
     if first["bundled_rccl"]:
         told = f"torch brings its own RCCL ({first['bundled_rccl']}), which knows no plugin for this network"
-        found.append(Finding("versions", told, "Use the image's torch: remove torch from your extra packages."))
+        # Inside the image it is the site's choice: there the provider and the bandwidth decide.
+        shadows = not _in_image(first["bundled_rccl"], profile)
+        remedy = "Use the image's torch: remove torch from your extra packages."
+        found.append(Finding("versions", told, remedy, fatal=shadows))
     if first.get("deepspeed_checks_gradients") is False:
         told = f"DeepSpeed {first['versions']['deepspeed']} looks for non-finite bf16 gradients only when told to"
         found.append(Finding("versions", told, "eurolm tells it to, and checks before each step.", fatal=False))
     return found + traps(first["versions"], profile)
+
+
+def _in_image(path: str, profile: ClusterProfile) -> bool:
+    """Whether a file belongs to the Python environment of the site's image."""
+    python = profile.container.python if profile.container else None
+    return python is not None and path.startswith(f"{python.removesuffix('/bin/python')}/")
 
 
 def traps(versions: dict[str, str | None], profile: ClusterProfile) -> list[Finding]:

@@ -188,3 +188,12 @@ def test_a_variable_that_hangs_collectives_and_a_bundled_rccl_stop_the_job() -> 
     assert "NCCL_NET_GDR_LEVEL=PHB is set" in found[0].message
     assert "its own RCCL" in found[1].message
     assert all(finding.fatal for finding in found)
+
+
+def test_an_rccl_inside_the_image_is_the_sites_choice() -> None:
+    reports = hosts()
+    for report in reports:
+        assert report is not None
+        report.ranks[0].facts["host"]["bundled_rccl"] = "/opt/venv/lib/python3.12/site-packages/torch/lib/librccl.so"
+    (found,) = judge(reports, NAMES, LUMI)
+    assert "brings its own RCCL" in found.message and not found.fatal
