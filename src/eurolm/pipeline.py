@@ -95,9 +95,10 @@ def check_early(config: Config) -> None:
     """What can be known before the first stage costs anything. Raises ConfigError."""
     from eurolm.evaluate.suites import checkpoint_tasks, chosen
     from eurolm.model.directory import check_continuable_directory
-    from eurolm.model.size import check_shape
+    from eurolm.model.size import check_shape, read_shape
     from eurolm.tasks.load import load_task
     from eurolm.train.batching import check_batches
+    from eurolm.train.settings import check_freeze
 
     for name in [*chosen(config.evaluate), *checkpoint_tasks(config.evaluate)]:
         load_task(name)
@@ -111,6 +112,8 @@ def check_early(config: Config) -> None:
             )
     else:
         check_continuable_directory(config.model.use)
+    use = config.model.use
+    check_freeze(config.train, tied=config.model.tie_embeddings if use is None else read_shape(use).tied)
     check_batches(config.mixture, config.train)
 
 

@@ -18,12 +18,14 @@ import pytest
 from tests.train.conftest import ROW_TOKENS, ROWS, STEPS, Data, losses
 from tests.train.driver import Attempt, start_attempt
 
+from eurolm.config.train import TrainConfig
 from eurolm.console import Reporter
 from eurolm.errors import ConfigError, InputError
 from eurolm.mixture.mixture import Mixture
 from eurolm.train.backend import device_index
 from eurolm.train.launch import run_training
 from eurolm.train.metrics import read_lines
+from eurolm.train.settings import check_freeze
 from eurolm.train.step import micro_batches
 from eurolm.train.stopping import held_back
 
@@ -91,12 +93,20 @@ def test_a_signal_to_a_process_that_is_still_starting_is_not_lost() -> None:
 
 
 def test_losses_that_stay_non_finite_end_training_with_12(context: Any, data: Data, run_dir: Path) -> None:
-    inputs = data.inputs(run_dir, optimizer={"learning_rate": 1e30}, max_skipped_steps=2, validate_max_bytes=1)
+    asked = {"max_skipped_steps": 2, "validate_every_steps": 1, "prompts": ["Rīgā"], "prompt_tokens": 2}
+    inputs = data.inputs(run_dir, optimizer={"learning_rate": 1e10}, steps=6, **asked)
     said = start_attempt(context, inputs).wait()
     assert (said["error"], said["exit_code"]) == ("NumericsError", 12)
     skips = list(read_lines(run_dir / "metrics.jsonl", "skip"))
     assert [line["skipped_in_a_row"] for line in skips] == [1, 2, 3]
     assert all(line["cause"] in ("the loss", "the gradient") for line in skips)
+    # What validation and prompts meet then does not end the run with a traceback.
+    (left_out,) = read_lines(run_dir / "metrics.jsonl", "left_out")
+    assert "step 2: continued prompts" in left_out["what"]
+    assert "logits are not finite" in left_out["cause"]
+    notes = [line["said"] for line in read_lines(run_dir / "metrics.jsonl", "note")]
+    assert all("are not finite and left out: the weights of the model are broken" in said for said in notes)
+    assert notes
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
@@ -149,6 +159,13 @@ def test_an_indivisible_batch_is_refused(ranks: int, micro: int | None, said: st
     with pytest.raises(ConfigError, match=said):
         run_training(data.inputs(run_dir, ranks=ranks, micro_batch_rows=micro), QUIET)
     assert list(run_dir.iterdir()) == []
+
+
+def test_freezing_a_head_that_is_the_embedding_is_refused() -> None:
+    train = TrainConfig.model_validate({"freeze": {"head": {"until_tokens": 10}}})
+    check_freeze(train, tied=False)
+    with pytest.raises(ConfigError, match="head is its embedding and learns with that"):
+        check_freeze(train, tied=True)
 
 
 def test_more_ranks_than_devices_are_refused() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from eurolm.errors import InputError
+from eurolm.errors import InputError, NumericsError
 from eurolm.scoring.batch_size import automatic_batch_tokens
 from eurolm.scoring.batches import batches_by_length, over_batches
 from eurolm.scoring.bits_per_byte import encode
@@ -184,6 +184,10 @@ def _continue(
         # logits_to_keep: only the last position passes through the output head.
         output = model(input_ids=inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
         logits = output.logits[0, -1, : tokenizer.vocab_size].float().cpu()
+        if not logits.isfinite().all():
+            raise NumericsError(
+                "the model's logits are not finite, so no text follows from them: its weights are broken."
+            )
         token = _draw(logits, generator, temperature, top_k)
         if token in ends:
             break

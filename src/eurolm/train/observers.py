@@ -119,6 +119,11 @@ class Validator:
             scores = self.validation.bits_per_byte(self.engine)
         if dist.get_rank() == 0:
             seconds = round(time.perf_counter() - began, 3)
+            broken = [language for language, bits in scores.items() if not math.isfinite(bits)]
+            if broken:
+                said = f"step {step:,}: bits per byte of {', '.join(broken)} are not finite and left out"
+                self.log.write(METRICS, "note", step, said=f"{said}: the weights of the model are broken.")
+                scores = {language: bits for language, bits in scores.items() if language not in broken}
             self.log.write(METRICS, "validation", step, samples=samples, bits_per_byte=scores, seconds=seconds)
 
 
@@ -157,10 +162,15 @@ class Sampler:
 
     def _continue(self, step: int) -> None:
         if dist.get_rank() == 0:
-            with uncompiled():
-                texts = generate(
-                    self.engine.model, self.tokenizer, self.config.prompts, self.config.prompt_tokens, seed=SAMPLE_SEED
+            prompts, tokens = self.config.prompts, self.config.prompt_tokens
+            try:
+                with uncompiled():
+                    texts = generate(self.engine.model, self.tokenizer, prompts, tokens, seed=SAMPLE_SEED)
+            except NumericsError as error:
+                self.log.write(
+                    METRICS, "left_out", step, what=f"step {step:,}: continued prompts", cause=str(error)[:-1]
                 )
+                return
             share = {0: 0.0, self.total_steps: 1.0}.get(step, 0.333)
             for prompt, text in zip(self.config.prompts, texts, strict=True):
                 self.log.write(SAMPLES, "sample", step, share=share, prompt=prompt, text=text)

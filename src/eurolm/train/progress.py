@@ -49,7 +49,7 @@ class Narrator:
                 note = f"loss {line['loss']:.3f}  {line['tokens_per_s']:,.0f} tok/s"
                 self.task.advance(line["step"] - self.step, note)
                 self.step = line["step"]
-            elif line["event"] == "validation":
+            elif line["event"] == "validation" and line["bits_per_byte"]:
                 scores = ", ".join(f"{language} {bits:.3f}" for language, bits in line["bits_per_byte"].items())
                 self.reporter.say(f"  step {line['step']:,}: bits per byte {scores}", **line)
             elif line["event"] == "initial" and line["vocabulary"] is not None:

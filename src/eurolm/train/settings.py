@@ -46,6 +46,15 @@ def check_engine(train: TrainConfig) -> None:
         )
 
 
+def check_freeze(train: TrainConfig, tied: bool) -> None:
+    """Refuse to freeze what a model with a `tied` head does not have. Raises ConfigError."""
+    if tied and "head" in train.freeze:
+        raise ConfigError(
+            "train.freeze.head: the model's output head is its embedding and learns with that. Freeze embeddings, or "
+            "set model.tie_embeddings=false."
+        )
+
+
 def engine_settings(
     train: TrainConfig, parameters: int, micro_batch_rows: int, accelerator: bool = False
 ) -> dict[str, Any]:

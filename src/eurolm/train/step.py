@@ -50,7 +50,8 @@ class StepRecord:
     learning_rate: float
     """Learning rate of the first parameter group."""
     grad_norm: float | None
-    """Norm of the whole gradient before clipping; None where the step was skipped or the optimizer hides it."""
+    """Norm of the whole gradient before clipping; None where the step was skipped, the optimizer hides it, or it is
+    beyond fp32."""
     applied: bool
     """False where the update was skipped because something was not finite."""
     step_s: float
@@ -104,6 +105,7 @@ def take_step(engine: Engine, plan: Any, batches: list[Any], wishes: Wishes, beg
         engine.deepspeed.backward(loss * scale)
     applied = engine.step()
     total, *flags = agreed.tolist()
+    norm = float(engine.deepspeed.get_global_grad_norm()) if applied and engine.norm_is_gradient else math.inf
     return StepRecord(
         step=plan.step + 1,
         samples=plan.first_sample + plan.rows,
@@ -111,7 +113,7 @@ def take_step(engine: Engine, plan: Any, batches: list[Any], wishes: Wishes, beg
         valid_targets=plan.valid_targets,
         loss=total / max(1, plan.valid_targets),
         learning_rate=engine.deepspeed.optimizer.param_groups[0]["lr"],
-        grad_norm=float(engine.deepspeed.get_global_grad_norm()) if applied and engine.norm_is_gradient else None,
+        grad_norm=norm if math.isfinite(norm) else None,
         applied=applied,
         step_s=time.perf_counter() - started,
         agreed=Wishes(*(flag > 0 for flag in flags)),
