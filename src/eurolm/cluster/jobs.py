@@ -38,7 +38,7 @@ class JobKind:
 
 CORPUS = JobKind("corpus", "Text and tokenizer", "corpus.sbatch.j2", "cpu", "node", None, ("--until", "tokenizer"))
 ENCODE = JobKind("encode", "Token shards", "stage.sbatch.j2", "cpu", "node", None, ("--only", "tokens"))
-PREFLIGHT = JobKind("preflight", "Check of nodes, devices and network", "preflight.sbatch.j2", "train", "training", 0.5)
+PREFLIGHT = JobKind("preflight", "Check of nodes, devices and network", "preflight.sbatch.j2", "train", "training", 1)
 TRAIN = JobKind("train", "Training: one of a chain of jobs, each of which goes on where the last one stopped",
                 "train.sbatch.j2", "train", "training")  # fmt: skip
 EVALUATE = JobKind("evaluate", "Scores of the model", "stage.sbatch.j2", "train", "device", 12, ("--only", "evaluate"))

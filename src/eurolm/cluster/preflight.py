@@ -18,7 +18,7 @@ from eurolm.artifacts.paths import make_writable
 from eurolm.cluster.excluded import exclude, excluded_nodes
 from eurolm.cluster.plan_record import read_plan
 from eurolm.cluster.preflight_judge import Finding, judge
-from eurolm.cluster.preflight_record import LIMITS_S, HostReport, Spec, read_report, write_report
+from eurolm.cluster.preflight_record import HostReport, Spec, limits, read_report, write_report
 from eurolm.cluster.preflight_summary import summary
 from eurolm.cluster.preflight_supervise import COMMAND, supervise
 from eurolm.cluster.profile import ClusterProfile
@@ -67,12 +67,12 @@ def preflight(
     devices: int,
     job: Job,
     reporter: Reporter,
-    limits: Mapping[str, float] = LIMITS_S,
+    within: Mapping[str, float] | None = None,
     command: Sequence[str] = COMMAND,
 ) -> None:
     """Check this host; on node 0 all of them. Raises MachineError there when training should not start.
 
-    Returns within the sum of `limits` (seconds per mark).
+    Returns within the sum of the limits, in seconds per mark; `within` replaces those of the job's size.
     """
     run_dir = config.run.workspace.resolve() / "runs" / config.name
     place = run_dir / DIRECTORY / job.name
@@ -91,10 +91,10 @@ def preflight(
         provider_proof=profile.network.provider_proof,
         forbidden={name: variable.reason for name, variable in profile.environment.items() if variable.value is None},
     )
-    started = time.monotonic()
-    write_report(place, supervise(spec, place, limits, command))
+    started, allowed = time.monotonic(), within or limits(len(job.hosts) * devices)
+    write_report(place, supervise(spec, place, allowed, command))
     if job.node == 0:
-        reports = _gather(place, len(job.hosts), until=started + sum(limits.values()) + GRACE_S)
+        reports = _gather(place, len(job.hosts), until=started + sum(allowed.values()) + GRACE_S)
         plan = read_plan(run_dir)
         found = judge(reports, job.hosts, profile, plan.checkpoint_bytes if plan else 0)
         _conclude(config, run_dir, place, job, found)

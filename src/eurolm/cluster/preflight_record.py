@@ -22,6 +22,14 @@ LIMITS_S: dict[str, float] = {
     "bandwidth": 60.0,
 }
 MARKS = tuple(LIMITS_S)
+PER_RANK_S = 0.05
+"""More for everything that connects all ranks: thousands take minutes to build their rings. A planning value."""
+CONNECTING = ("join", "default group", "second group: create", "second group: all-reduce")
+
+
+def limits(ranks: int) -> dict[str, float]:
+    """Seconds a rank may stay at each mark in a job of `ranks` ranks."""
+    return {mark: limit + PER_RANK_S * ranks * (mark in CONNECTING) for mark, limit in LIMITS_S.items()}
 
 
 @dataclass(frozen=True)

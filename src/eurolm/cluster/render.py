@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eurolm.cluster.jobs import CORPUS, EVALUATE_STEP, SCRIPTS, JobKind, options, queue_of
+from eurolm.cluster.preflight_record import limits
 from eurolm.cluster.profile import ClusterProfile
 from eurolm.cluster.quoting import templates
 from eurolm.cluster.workers import node_workers
@@ -99,6 +100,7 @@ def context(kind: JobKind, order: Order) -> dict[str, Any]:
         "ranks_per_node": order.ranks_per_node,
         "cores_per_rank": profile.cores.per_device,
         "preflight": config.cluster.preflight,
+        "preflight_minutes": 10 + math.ceil(sum(limits(config.cluster.nodes * order.ranks_per_node).values()) / 60),
         "checkpoint_suite": checkpoint_suite(config),
         "look_every_s": LOOK_EVERY_S,
         "silent_s": order.silent_s,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cluster.launch.orders import order
 
+from eurolm.cluster.jobs import TRAIN
 from eurolm.cluster.preflight_host import provider_facts
 from eurolm.cluster.preflight_judge import Finding, judge, traps
-from eurolm.cluster.preflight_record import HostReport, RankReport
+from eurolm.cluster.preflight_record import HostReport, RankReport, limits
 from eurolm.cluster.preflight_summary import summary
 from eurolm.cluster.profile import load_profile
+from eurolm.cluster.render import render
 
 LUMI = load_profile("lumi-g")
 NAMES = ("nid005001", "nid005002", "nid005003")
@@ -197,3 +201,13 @@ def test_an_rccl_inside_the_image_is_the_sites_choice() -> None:
         report.ranks[0].facts["host"]["bundled_rccl"] = "/opt/venv/lib/python3.12/site-packages/torch/lib/librccl.so"
     (found,) = judge(reports, NAMES, LUMI)
     assert "brings its own RCCL" in found.message and not found.fatal
+
+
+def test_limits_grow_with_what_must_connect_and_stay_within_the_steps_time() -> None:
+    small, large = limits(16), limits(8192)
+    assert small["default group"] < 62 and large["default group"] > 400
+    assert large["canary"] == small["canary"] == 60, "one device does not wait for others"
+    for nodes in (2, 192, 1024):
+        text = render(TRAIN, order(nodes=nodes))
+        minutes = int(re.findall(r"--time=(\d+) \\", text)[0])
+        assert minutes * 60 > sum(limits(8 * nodes).values()) + 60
