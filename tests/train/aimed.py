@@ -146,10 +146,10 @@ def log_samples(place: Path) -> None:
 
     cut = loop.micro_batches
 
-    def logged(mixture: Any, samples: range, rows: int | None) -> Any:
+    def logged(mixture: Any, samples: range, *rest: Any) -> Any:
         with (place / f"samples-{os.environ['RANK']}.jsonl").open("a") as stream:
             stream.write(json.dumps(list(samples)) + "\n")
-        return cut(mixture, samples, rows)
+        return cut(mixture, samples, *rest)
 
     loop.micro_batches = logged
 
