@@ -1,4 +1,4 @@
-"""What FlashAttention-2 is told of packed rows, through the layers of `transformers`, on a machine without it.
+"""What runs on GPUs alone, as far as a machine without one can tell: above all what FlashAttention is told of rows.
 
 Its kernels need a GPU. What stands in their place here computes what its documentation says, one document after the
 other, and insists on the types its C++ side insists on; everything above it is the real code.
@@ -19,6 +19,7 @@ from transformers import modeling_flash_attention_utils as flash
 from eurolm.config.architecture import Family
 from eurolm.model.build import build_model
 from eurolm.train.attention import FLASH, checkpoint_activations, document_spans
+from eurolm.train.before import as_trained
 from eurolm.train.compilation import compile_layers
 from eurolm.train.loss import CausalLoss
 
@@ -129,6 +130,14 @@ def test_compiled_layers_serve_any_number_of_documents(
     model.config._attn_implementation_internal = kernel
     compile_layers(model)
     assert asked == [dynamic] * 2
+
+
+def test_the_original_is_scored_with_the_frequencies_it_has() -> None:
+    """On a device it is converted to bf16, which would round them."""
+    wanted = small("llama").model.rotary_emb.inv_freq
+    model = as_trained(small("llama"), CPU)
+    assert model.dtype == torch.bfloat16
+    assert torch.equal(model.model.rotary_emb.inv_freq, wanted)
 
 
 def test_other_kernels_are_told_nothing() -> None:

@@ -18,6 +18,7 @@ import torch.distributed as dist
 from eurolm.corpus.documents import heldout
 from eurolm.corpus.forget import Forgotten
 from eurolm.model.load import load_model, stored_dtype
+from eurolm.model.rope import restore_frequencies
 from eurolm.scoring.bits_per_byte import bits_per_byte, score_documents
 from eurolm.scoring.ranks import ALONE, Ranks
 from eurolm.tokenizer.load import load
@@ -72,13 +73,20 @@ def original_bits_per_byte(
     stored = stored_dtype(use)
     model: Any = load_model(use, torch.float32 if stored == torch.float16 and device.type == "cpu" else stored)
     if device.type != "cpu":
-        model = model.to(device=device, dtype=torch.bfloat16)
+        model = as_trained(model, device)
     tokenizer = load(use)
     window = min(window, model.config.max_position_embeddings)
     return {
         language: bits_per_byte(score_documents(model, tokenizer, found, window, window, BATCH_TOKENS, ranks=ranks))
         for language, found in texts.items()
     }
+
+
+def as_trained(model: Any, device: torch.device) -> Any:
+    """The model on `device` in bf16, its rotary frequencies in fp32 as in training: the conversion rounds them, too."""
+    model = model.to(device=device, dtype=torch.bfloat16)
+    restore_frequencies(model)
+    return model
 
 
 def heldout_texts(corpus: Path | None, forgotten: Forgotten, max_bytes: int) -> dict[str, list[str]]:
