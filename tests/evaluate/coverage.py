@@ -1,8 +1,9 @@
 """How often intervals cover and tests err, by drawing documents again and again from real results.
 
 `data/quickstart-scores.json` holds what the quickstart's model and its untrained state gave each pair and each held-out
-document. A share of p is had by moving the threshold on the real differences of log-probability, so that the clusters,
-their sizes and what items of one document have in common stay real.
+document, `data/quickstart-sentences.json` the bits per byte of single sentences of documents. A share of p is had by
+moving the threshold on the real differences of log-probability or bits per byte, so that the clusters, their sizes and
+what items of one document have in common stay real.
 
     python -m tests.evaluate.coverage      prints the tables of docs/benchmarks.md
 """
@@ -16,17 +17,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eurolm.evaluate.intervals import Floats, ratio_intervals, share_intervals
+from eurolm.evaluate.intervals import Floats, bayes_laplace, ratio_intervals, share_intervals
 from eurolm.evaluate.paired import LEVEL, share_difference
 
 DATA = json.loads((Path(__file__).parent / "data" / "quickstart-scores.json").read_text())
+SENTENCES = json.loads((Path(__file__).parent / "data" / "quickstart-sentences.json").read_text())["sentences"]
 TASKS = ("scala-lv", "inflection-swap-et")
+FITTED = ("scala-lv", "flores-lv", "ntrex-et", "estner-v1-et")
+"""Tasks on which the choices among intervals were made; the others only report."""
 CLUSTERS, SHARES = (10, 30, 100, 300), (0.02, 0.5, 0.98)
 
 
 @dataclass(frozen=True)
 class Items:
-    """Differences of log-probability per item, and the number of the document each comes from."""
+    """Difference of log-probability or bits per byte of each item, and the number of the document each comes from."""
 
     margin: Floats
     cluster: NDArray[np.int64]
@@ -37,6 +41,12 @@ def pair_results(task: str, model: str = "margin", equal: bool = True) -> Items:
     found = DATA["pairs"][task]
     keep = np.array(found["equal_length"]) >= equal
     return Items(np.array(found[model])[keep], np.unique(np.array(found["cluster"])[keep], return_inverse=True)[1])
+
+
+def sentence_results(task: str, model: str) -> Items:
+    """Bits per byte of each sentence: of the `trained` or the `untrained` model."""
+    found = SENTENCES[task]
+    return Items(np.array(found[model]), np.array(found["cluster"]))
 
 
 def thresholded(items: Items, share: float) -> tuple[Floats, Floats]:
@@ -54,6 +64,25 @@ def share_coverage(items: Items, share: float, clusters: int, draws: int, seed: 
     low, high = share_intervals(points[drawn], sizes[drawn])
     truth = points.sum() / sizes.sum()
     return float(np.mean((low <= truth) & (truth <= high)))
+
+
+def known_effect_coverage(items: Items, share: float, clusters: int, draws: int, seed: int) -> float:
+    """The same if the design effect were known instead of estimated from each draw: what no method can much exceed."""
+    points, sizes = thresholded(items, share)
+    drawn = np.random.default_rng(seed).integers(0, len(sizes), (draws, clusters))
+    found, truth = points[drawn].sum(-1) / sizes[drawn].sum(-1), points.sum() / sizes.sum()
+    low, high = bayes_laplace(found, truth * (1 - truth) / float(np.mean((found - truth) ** 2)))
+    return float(np.mean((low <= truth) & (truth <= high)))
+
+
+def without_largest(items: Items, share: float, clusters: int, draws: int, seed: int) -> tuple[float, float]:
+    """Draws from all documents but the largest: share of intervals that hold the share of these, and that of all."""
+    points, sizes = thresholded(items, share)
+    rest = sizes < sizes.max()
+    drawn = np.random.default_rng(seed).integers(0, int(rest.sum()), (draws, clusters))
+    low, high = share_intervals(points[rest][drawn], sizes[rest][drawn])
+    own, truth = points[rest].sum() / sizes[rest].sum(), points.sum() / sizes.sum()
+    return float(np.mean((low <= own) & (own <= high))), float(np.mean((low <= truth) & (truth <= high)))
 
 
 def lognormal(spread: float, count: int = 200_000) -> tuple[Floats, Floats]:
@@ -102,20 +131,34 @@ def false_positives(task: str, equal: bool, share: float, clusters: int, draws: 
     return float(np.mean([p_value is not None and p_value < LEVEL for p_value in p_values]))
 
 
+def all_results() -> dict[str, Items]:
+    """Every set of results by its name: eight of pairs, twelve of sentences."""
+    pairs = {
+        f"{task}, {'trained' if model == 'margin' else 'untrained'}, {'equal' if equal else 'all'}": pair_results(
+            task, model, equal
+        )
+        for task in TASKS
+        for model in ("margin", "untrained_margin")
+        for equal in (True, False)
+    }
+    sentences = {
+        f"{task}, {model}": sentence_results(task, model) for task in SENTENCES for model in ("trained", "untrained")
+    }
+    return pairs | sentences
+
+
 def main() -> None:
     """Print the coverage of every cell in per cent, then the false positives."""
     print("results", *(f"p{share}/{clusters}" for share in SHARES for clusters in CLUSTERS), sep=" | ")
-    for task in TASKS:
-        for model in ("margin", "untrained_margin"):
-            for equal in (True, False):
-                items = pair_results(task, model, equal)
-                cells = [
-                    f"{100 * share_coverage(items, share, clusters, 20_000, 2):.1f}"
-                    for share in SHARES
-                    for clusters in CLUSTERS
-                ]
-                name = f"{task}, {'trained' if model == 'margin' else 'untrained'}, {'equal' if equal else 'all'}"
-                print(name, *cells, sep=" | ")
+    for name, items in all_results().items():
+        cells = [(share, clusters) for share in SHARES for clusters in CLUSTERS]
+        label = f"{name} (fitted)" if name.startswith(FITTED) else name
+        print(label, *(f"{100 * share_coverage(items, *cell, 20_000, 2):.1f}" for cell in cells), sep=" | ")
+        known = [100 * known_effect_coverage(items, *cell, 20_000, 2) for cell in cells]
+        print(f"  design effect known: {min(known):.1f} to {max(known):.1f}")
+    for equal, clusters in ((True, 300), (False, 100), (False, 300)):
+        own, truth = without_largest(pair_results("scala-lv", equal=equal), 0.02, clusters, 20_000, 2)
+        print(f"scala-lv, equal={equal}, {clusters} without the largest: own {own:.1%}, of all {truth:.1%}")
     real = {f"{code} groups ≤ {share:.0%}": real_text(code, share) for code in ("lv", "et") for share in (1, 0.05)}
     for name, text in {**TEXT, **real}.items():
         print(name, *(f"{100 * text_coverage(text, count, 20_000, 2):.1f}" for count in (10, 50, 200)), sep=" | ")

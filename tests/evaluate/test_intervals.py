@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from tests.evaluate.coverage import TEXT, pair_results, share_coverage, text_coverage
+from tests.evaluate.coverage import TEXT, pair_results, sentence_results, share_coverage, text_coverage
 
 from eurolm.evaluate.intervals import (
     NONE,
     Interval,
+    bayes_laplace,
     cluster_sums,
     effective_items,
     mean_interval,
@@ -49,7 +50,28 @@ def test_nothing_seen_is_not_nothing_possible() -> None:
     assert none.low == 0.0
     assert wilson(0.0, 12)[0] == 0.0 and wilson(1.0, 12)[1] == 1.0
     # As if items of a document were correlated by 0.3: 200 items tell as much as 54.
-    assert none.high == pytest.approx(float(wilson(0.0, 200 / 3.7)[1]))
+    assert none.high == pytest.approx(float(bayes_laplace(0.0, 200 / 3.7)[1]))
+
+
+def test_bayes_laplace_is_the_posterior_of_a_uniform_prior() -> None:
+    low, high = bayes_laplace(0.3, 10)
+    assert (float(low), float(high)) == pytest.approx(stats.beta.interval(0.95, 4, 8))
+    assert bayes_laplace(0.0, 12)[0] == 0.0 and bayes_laplace(1.0, 12)[1] == 1.0
+
+
+def test_one_document_that_decides_leaves_few_degrees_of_freedom() -> None:
+    # 200 items each: 20 documents of 10 at random, or ten of them and one that holds the other half.
+    even = np.random.default_rng(3).binomial(10, 0.5, 20).astype(float)
+    heavy_points, heavy_sizes = np.append(even[:10], 75.0), np.append(np.full(10, 10.0), 100.0)
+    assert float(effective_items(even, np.full(20, 10.0))) > 100
+    assert float(effective_items(heavy_points, heavy_sizes)) < 11
+
+
+def test_documents_alike_by_chance_do_not_make_items_certain() -> None:
+    # Exactly half of each document right: without the floor the interval would be a point.
+    found = share_interval(np.full(12, 5.0), np.full(12, 10.0))
+    assert found.low is not None and found.high is not None
+    assert found.low < 0.49 and found.high > 0.51
 
 
 def test_too_few_clusters_give_no_interval() -> None:
@@ -106,4 +128,14 @@ def test_bits_per_byte_cover_on_50_skewed_documents(name: str) -> None:
 @pytest.mark.parametrize("clusters", [10, 30, 100, 300])
 def test_shares_cover_everywhere(task: str, model: str, equal: bool, share: float, clusters: int) -> None:
     covered = share_coverage(pair_results(task, model, equal), share, clusters, draws=20_000, seed=2)
-    assert 0.91 <= covered <= 0.985
+    assert 0.91 <= covered <= 0.98
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("task", ["ntrex-lv", "ntrex-et", "flores-lv", "flores-et"])
+@pytest.mark.parametrize("model", ["trained", "untrained"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
+@pytest.mark.parametrize("clusters", [10, 30, 100, 300])
+def test_shares_cover_on_sentences_of_documents(task: str, model: str, share: float, clusters: int) -> None:
+    covered = share_coverage(sentence_results(task, model), share, clusters, draws=20_000, seed=2)
+    assert 0.915 <= covered <= 0.98

@@ -102,7 +102,7 @@ def _effect_freedom(points: Floats, sizes: Floats, squares: Floats) -> Floats:
 
     By Satterthwaite (1946, Biometrics Bulletin 2) they are 2 / the variance of that logarithm, which the influences
     understate where a few clusters hold most of it: half as many. Items that stand alone have no influence, because
-    the share alone fixes their variance; ten documents, one of which decides, have two or three.
+    the share alone fixes their variance; ten documents of ten items and one of a hundred have five.
     """
     items, right = sizes.sum(-1), points.sum(-1)
 
