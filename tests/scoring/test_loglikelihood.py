@@ -70,8 +70,7 @@ def test_batching_padding_and_chunks_do_not_change_scores(model: Any, monkeypatc
         targets[::3] = IGNORED
         rows.append(ScoredRow(sequence(seed, length), targets))
     expected = [oracle(model, row.inputs, row.targets) for row in rows]
-    monkeypatch.setattr(loglikelihood, "LEAST_POSITIONS_PER_CHUNK", 3)
-    monkeypatch.setattr(loglikelihood, "LOGITS_PER_CHUNK", {"cpu": 1})
+    monkeypatch.setattr(loglikelihood, "TILE", {"cpu": (3, 50)})
     shares: list[float] = []
     for batch_tokens in (1, 100, 10_000):
         shares.clear()
@@ -79,6 +78,20 @@ def test_batching_padding_and_chunks_do_not_change_scores(model: Any, monkeypatc
         assert all(np.abs(one - other).max() <= 1e-5 for one, other in zip(found, expected, strict=True))
         assert all(scores.dtype == np.float32 for scores in found)
         assert sum(shares) == pytest.approx(1.0)
+
+
+def test_a_tile_without_a_possible_token_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loglikelihood, "TILE", {"cpu": (256, 50)})
+    torch.manual_seed(0)
+    head, hidden = torch.nn.Linear(16, 220), torch.randn(9, 16)
+    with torch.no_grad():
+        head.bias[40:160] = -torch.inf
+    asked, targets = np.repeat(np.arange(9), 2), np.tile(np.array([7, 219]), 9)
+    with torch.no_grad():
+        found, greedy = loglikelihood._scores(hidden, head, None, asked, targets)
+        table = torch.log_softmax(head(hidden).double(), 1).numpy()
+    assert np.abs(found.numpy() - table[asked, targets]).max() <= 1e-6
+    assert greedy.tolist() == (table.argmax(1)[asked] == targets).tolist()
 
 
 def test_batches_hold_like_lengths_within_the_limit() -> None:

@@ -1,9 +1,9 @@
 """Log-probabilities of given tokens, with logits only where they are scored.
 
 The body of the model runs once over a batch; its output head is applied to the scored positions alone, in fp32 and in
-chunks, so that a large vocabulary costs memory for one chunk and not for the batch (a [32, 500, 128k] fp32 tensor
-would be 8 GB). A position may be asked for several tokens: its logits are made once. Works on causal models of
-`transformers` in any dtype, in training or evaluation mode; the mode is put back.
+tiles of positions and vocabulary, so that a large vocabulary costs memory for one tile and not for the batch (a
+[32, 500, 128k] fp32 tensor would be 8 GB). A position may be asked for several tokens: its logits are made once. Works
+on causal models of `transformers` in any dtype, in training or evaluation mode; the mode is put back.
 """
 
 from __future__ import annotations
@@ -24,13 +24,9 @@ from eurolm.scoring.ranks import ALONE, Ranks
 IGNORED = -100
 """Target that is not scored (the convention of torch's cross-entropy)."""
 
-LOGITS_PER_CHUNK = {"cpu": 2**22, "cuda": 2**26}
-"""Logits held at once. On a CPU 16 MB in fp32: blocks from 32 MB on are mapped and zeroed anew each time (glibc), which
-cost a quarter of the time of a model 64 wide; one 512 wide loses a tenth. An accelerator likes fewer, larger
-products."""
-
-LEAST_POSITIONS_PER_CHUNK = 128
-"""With a very large vocabulary a chunk grows beyond that, else the head's weights are re-read too often."""
+TILE = {"cpu": (256, 1024), "cuda": (2048, 32_768)}
+"""Positions and vocabulary entries whose logits are held at once. On a CPU 1 MB in fp32 stays in a core's cache while
+it is reduced, which halves the time of the head 64 wide; an accelerator likes fewer, larger products."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ def score_queries(
     places, owner = np.unique(queries.flat, return_inverse=True)
     head: Any = output_head(model)
     change = logit_change(model.config)
-    size = _positions_per_chunk(head.weight)
+    size, _ = TILE[head.weight.device.type]
     logprobs, greedy = np.zeros(len(owner), np.float32), np.zeros(len(owner), bool)
     with evaluating(model):
         body = model.base_model(
@@ -90,10 +86,7 @@ def score_queries(
         hidden = body.last_hidden_state.flatten(0, 1)[torch.from_numpy(places).to(input_ids.device)]
         for start in range(0, len(places), size):
             own = slice(*np.searchsorted(owner, (start, start + size)))
-            asked, targets = (
-                torch.from_numpy(table).to(hidden.device) for table in (owner[own] - start, queries.targets[own])
-            )
-            found, best = _chunk_scores(hidden[start : start + size], head, change, asked, targets)
+            found, best = _scores(hidden[start : start + size], head, change, owner[own] - start, queries.targets[own])
             logprobs[own], greedy[own] = found.cpu().numpy(), best.cpu().numpy()
     return logprobs, greedy
 
@@ -183,33 +176,56 @@ def logit_change(config: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:
     return lambda logits: torch.tanh(logits * (factor / cap)) * cap
 
 
-def _positions_per_chunk(weight: torch.Tensor) -> int:
-    return max(LEAST_POSITIONS_PER_CHUNK, LOGITS_PER_CHUNK[weight.device.type] // weight.shape[0])
-
-
-def _chunk_scores(
+def _scores(
     hidden: torch.Tensor,
     head: Any,
     change: Callable[[torch.Tensor], torch.Tensor] | None,
-    asked: torch.Tensor,
-    targets: torch.Tensor,
+    asked: np.ndarray,
+    targets: np.ndarray,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Hidden states [n, width]; queries as (place in them, token) [q] → float32 log-probabilities and bool [q]."""
-    logits = linear(hidden, head.weight, head.bias).float()
-    if change is not None:
-        logits = change(logits)
-    own, most = logits[asked, targets], logits.amax(1)
-    # In place: the logits are the largest tensor there is, and log_softmax would copy them.
-    total = most + logits.sub_(most[:, None]).exp_().sum(1).log()
-    greedy, total = own == most[asked], total[asked]
+    """Hidden states [n, width]; queries as (place in them, token) int64 [q] → log-probabilities (float32), bool [q]."""
+    vocabulary, (_, size) = head.weight.shape[0], TILE[hidden.device.type]
+    order = np.argsort(targets, kind="stable")
+    edges = np.searchsorted(targets[order], np.arange(0, vocabulary + size, size))
+    places, tokens, back = (
+        torch.from_numpy(table).to(hidden.device) for table in (asked[order], targets[order], np.argsort(order))
+    )
+    most, sums, own = [], [], []
+    for number, start in enumerate(range(0, vocabulary, size)):
+        logits = _logits(hidden, head, change, slice(start, start + size))
+        here = slice(edges[number], edges[number + 1])
+        own.append(logits[places[here], tokens[here] - start])
+        # A tile of nothing but -inf counts for nothing.
+        most.append(logits.amax(1).clamp_min(torch.finfo(torch.float32).min))
+        # In place: log_softmax would copy the tile.
+        sums.append(logits.sub_(most[-1][:, None]).exp_().sum(1))
+    peaks, mine = torch.stack(most), torch.cat(own)[back]
+    owner = places[back]
+    total = torch.logsumexp(peaks + torch.stack(sums).log(), 0)[owner]
+    greedy = mine == peaks.amax(0)[owner]
     if hidden.dtype == torch.float32:
-        return own - total, greedy
+        return mine - total, greedy
     # Rounding a logit of 8 to bf16 costs up to 0.03 nats. Over the vocabulary that averages out; the target's own
     # logit counts in full, so it is computed again in fp32 and takes its place in the sum.
-    exact = (hidden[asked].float() * head.weight[targets].float()).sum(1)
-    if head.bias is not None:
-        exact += head.bias[targets].float()
-    if change is not None:
-        exact = change(exact)
-    rest = (1 - (own - total).exp()).clamp_min(0)
+    exact = _exact(hidden[owner], head, change, tokens[back])
+    rest = (1 - (mine - total).exp()).clamp_min(0)
     return exact - torch.logaddexp(total + rest.log(), exact), greedy
+
+
+def _logits(
+    hidden: torch.Tensor, head: Any, change: Callable[[torch.Tensor], torch.Tensor] | None, tokens: slice
+) -> torch.Tensor:
+    """Float32 logits [n, tokens] of a part of the vocabulary."""
+    bias = None if head.bias is None else head.bias[tokens]
+    logits = linear(hidden, head.weight[tokens], bias).float()
+    return logits if change is None else change(logits)
+
+
+def _exact(
+    hidden: torch.Tensor, head: Any, change: Callable[[torch.Tensor], torch.Tensor] | None, tokens: torch.Tensor
+) -> torch.Tensor:
+    """Logit of one token per hidden state [q, width], computed in fp32."""
+    exact = (hidden.float() * head.weight[tokens].float()).sum(1)
+    if head.bias is not None:
+        exact += head.bias[tokens].float()
+    return exact if change is None else change(exact)
