@@ -211,3 +211,23 @@ def test_limits_grow_with_what_must_connect_and_stay_within_the_steps_time() -> 
         text = render(TRAIN, order(nodes=nodes))
         minutes = int(re.findall(r"--time=(\d+) \\", text)[0])
         assert minutes * 60 > sum(limits(8 * nodes).values()) + 60
+
+
+def test_slow_devices_end_no_run_that_has_been_moved_three_times() -> None:
+    slow = {"device": "MI250X", "kind": "cuda", "checksums": [7], "seconds": 1.2e-3, "flops": 1e14}
+    (found,) = judge(hosts(canary=slow), NAMES, LUMI)
+    assert found.fatal and found.exclude
+    (found,) = judge(hosts(canary=slow), NAMES, LUMI, accept_slow=True)
+    assert "+20%" in found.message and not found.fatal and not found.exclude
+    (wrong,) = judge(hosts(canary={**slow, "seconds": 1e-3, "checksums": [8]}), NAMES, LUMI, accept_slow=True)
+    assert wrong.fatal, "a device that computes wrongly is never accepted"
+
+
+def test_a_kernel_that_does_not_repeat_itself_anywhere_is_no_fault_of_devices() -> None:
+    reports = hosts()
+    for report in reports:
+        assert report is not None
+        for member in report.ranks:
+            member.facts["canary"] = {**member.facts["canary"], "checksums": [7, 8]}
+    (found,) = judge(reports, NAMES, LUMI)
+    assert "do not repeat a matrix product" in found.message and not found.fatal
