@@ -69,6 +69,9 @@ def test_a_fork_anneals_and_leaves_its_origin_as_it_was(copy_of_finished: Worksp
     said = copy_of_finished.run("fork", "small@latest", "annealed", expect=2)
     assert "exists" in said
     # What lies before the checkpoint is not the fork's to change.
+    said = copy_of_finished.run("fork", "small@latest", "other", "model.layers=3", expect=2)
+    assert "a fork of small at step 40 cannot change model.layers" in said
+    assert not (origin.parent / "other").exists()
     copy_of_finished.run("fork", "small@latest", "other")
     config_file = "runs/other/config.yaml"
     said = copy_of_finished.run("run", config_file, "mixture.seed=9", "--until", "train", expect=2)

@@ -28,10 +28,12 @@ def fork(origin: str, name: str, overrides: tuple[str, ...], workspace: Path, re
     from eurolm.config.load import load_config
     from eurolm.pipeline import resolved_yaml
     from eurolm.train.fork import fork as begin
+    from eurolm.training import training_output
 
     loaded = load_config(place / "config.yaml", (*overrides, f"name={name}"))
-    checkpoint = begin(place, None if step == "latest" else int(step), place.parent / loaded.config.name)
-    config = place.parent / loaded.config.name / "config.yaml"
+    new = place.parent / loaded.config.name
+    checkpoint = begin(place, None if step == "latest" else int(step), new, training_output(loaded.config))
+    config = new / "config.yaml"
     write_text(config, resolved_yaml(loaded.config))
     reporter.say(f"{loaded.config.name} begins at {checkpoint.name} of {run}")
     click.echo(f"eurolm run {config}")

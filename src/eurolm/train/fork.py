@@ -18,6 +18,7 @@ from eurolm.artifacts.ledger import events, record
 from eurolm.artifacts.manifest import MANIFEST, damaged_files, read_manifest, write_manifest
 from eurolm.errors import ConfigError, InputError
 from eurolm.train import store
+from eurolm.train.changes import changed_fields, fixed_fields, keeps_history
 from eurolm.train.inputs import CHECKPOINTS
 from eurolm.train.metrics import METRICS, SAMPLES, cut_back
 
@@ -35,10 +36,11 @@ def find_checkpoint(run_dir: Path, step: int | None) -> Path:
     return chosen[0]
 
 
-def fork(run_dir: Path, step: int | None, new_dir: Path) -> Path:
+def fork(run_dir: Path, step: int | None, new_dir: Path, output: dict[str, Any]) -> Path:
     """Begin the training `new_dir` (which must not exist) from a checkpoint of `run_dir`; returns that checkpoint.
 
-    Raises InputError for a step without checkpoint or with a damaged one, ConfigError where `new_dir` exists.
+    `output` are the fields of the new training that change numbers. Raises InputError for a step without checkpoint or
+    with a damaged one, ConfigError where `new_dir` exists or where `output` differs in what lies before the checkpoint.
     """
     if new_dir.exists():
         raise ConfigError(f"{new_dir} exists. A fork begins a run of its own: give it another name.")
@@ -46,10 +48,18 @@ def fork(run_dir: Path, step: int | None, new_dir: Path) -> Path:
     if not started:
         raise InputError(f"{run_dir} has not started training.")
     source = find_checkpoint(run_dir, step)
+    progress = store.read_progress(source)
+    old = started[-1]["output"]
+    if not keeps_history(old, output, progress.state.samples):
+        changed = changed_fields(old, output)
+        listed = ", ".join(fixed_fields(changed) or changed)
+        raise ConfigError(
+            f"a fork of {run_dir.name} at step {progress.step:,} cannot change {listed}: "
+            "what lies before that step was trained so. Change what comes after it, or begin a run of its own."
+        )
     manifest = read_manifest(source)
     if damaged := damaged_files(source, manifest):
         raise InputError(f"{source}: {len(damaged)} files differ from the manifest, first {damaged[0]}.")
-    progress = store.read_progress(source)
     fingerprint = sha256_json({"forked": manifest.content, "name": new_dir.name})[:16]
     draft = new_dir.with_name(f"{new_dir.name}{PARTIAL_MARK}fork")
     shutil.rmtree(draft, ignore_errors=True)
