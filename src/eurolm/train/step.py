@@ -48,7 +48,7 @@ class StepRecord:
     loss: float
     """Mean loss per valid target of the global batch, in nats."""
     learning_rate: float
-    """Learning rate of the first parameter group."""
+    """Highest learning rate of the parameter groups: that of what is not frozen."""
     grad_norm: float | None
     """Norm of the whole gradient before clipping; None where the step was skipped, the optimizer hides it, or it is
     beyond fp32."""
@@ -112,7 +112,7 @@ def take_step(engine: Engine, plan: Any, batches: list[Any], wishes: Wishes, beg
         tokens=plan.rows * plan.row_tokens,
         valid_targets=plan.valid_targets,
         loss=total / max(1, plan.valid_targets),
-        learning_rate=engine.deepspeed.optimizer.param_groups[0]["lr"],
+        learning_rate=max(group["lr"] for group in engine.deepspeed.optimizer.param_groups),
         grad_norm=norm if math.isfinite(norm) else None,
         applied=applied,
         step_s=time.perf_counter() - started,
