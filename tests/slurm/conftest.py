@@ -12,10 +12,12 @@ REASON = why_not()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip this folder, with the reason, where no Slurm can be started."""
+    """Skip this folder, with the reason, where no Slurm can be started; give whole runs time where cores are shared."""
     for item in items:
-        if REASON is not None and "tests/slurm" in str(item.path):
-            item.add_marker(pytest.mark.skip(reason=REASON))
+        if "tests/slurm" in str(item.path):
+            item.add_marker(pytest.mark.timeout(600))
+            if REASON is not None:
+                item.add_marker(pytest.mark.skip(reason=REASON))
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,7 @@ class Desk:
         found = list(self.path.rglob(f"logs/slurm/*-{job}.log"))
         return found[0].read_text() if found else f"no log of job {job}"
 
-    def ended(self, job: str, state: str = "COMPLETED", seconds: float = 150) -> dict[str, str]:
+    def ended(self, job: str, state: str = "COMPLETED", seconds: float = 240) -> dict[str, str]:
         """Wait for a job to end in `state`."""
         self.cluster.wait_for(lambda: self._over(job), seconds, f"end of {job}", ASKING_EVERY_S)
         found = self.cluster.jobs()[job]

@@ -43,7 +43,7 @@ def test_a_colleague_stops_a_run_and_goes_on_with_it(annas_desk: Desk, finished_
     config, shape = annas_desk.path / "small.yaml", ("one-rank-a-node.yaml", "cluster.nodes=2")
     hers = annas_desk.launch(config, *shape, "cluster.training_jobs=2")
     assert "under way already" in juris.eurolm("launch", str(config), ACCOUNT, "--cluster", "lumi-g")
-    cluster.wait_for(lambda: bool(annas_desk.checkpoints("small")), 150, "a first checkpoint")
+    cluster.wait_for(lambda: bool(annas_desk.checkpoints("small")), 240, "a first checkpoint")
     cluster.run("scancel", "--signal=USR1", "--batch", hers["train-1"])
     assert annas_desk.ended(hers["train-1"], "FAILED")["ExitCode"] == "10:0"
     saved = annas_desk.checkpoints("small")[-1]
