@@ -92,6 +92,27 @@ def test_a_signal_to_a_process_that_is_still_starting_is_not_lost() -> None:
     assert (said.strip(), process.returncode) == (b"True", 0)
 
 
+SECOND_CTRL_C = """
+import os, signal, sys
+from pathlib import Path
+from eurolm.train.launch import _stop_file_on_signal
+stop = Path(sys.argv[1])
+try:
+    with _stop_file_on_signal(stop, []):
+        os.kill(os.getpid(), signal.SIGINT)
+        print("asked", stop.exists())
+        os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("ended", stop.exists())
+"""
+
+
+def test_a_second_ctrl_c_ends_at_once_and_leaves_no_request(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SECOND_CTRL_C, str(tmp_path / "stop")]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert answer.stdout.split() == ["asked", "True", "ended", "False"]
+
+
 def test_losses_that_stay_non_finite_end_training_with_12(context: Any, data: Data, run_dir: Path) -> None:
     asked = {"max_skipped_steps": 2, "validate_every_steps": 1, "prompts": ["Rīgā"], "prompt_tokens": 2}
     inputs = data.inputs(run_dir, optimizer={"learning_rate": 1e10}, steps=6, **asked)

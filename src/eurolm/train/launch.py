@@ -207,6 +207,8 @@ def _stop_file_on_signal(stop: Path, ranks: list[Rank]) -> Iterator[None]:
     def handle(number: int, _frame: object) -> None:
         if number == signal.SIGINT and stop.exists():
             end(ranks)
+            stop.unlink(missing_ok=True)
+            raise KeyboardInterrupt
         stop.touch()
 
     before = {number: signal.signal(number, handle) for number in ASKING}
