@@ -1,4 +1,5 @@
-"""The scripts of a machine with a container: preflight and training run in the image, Slurm's programs stay outside."""
+"""The scripts of a machine with a container: preflight and training run in the image, Slurm's programs stay outside. In
+the stand-in's container, and in scripts/apptainer in the real one's."""
 
 from __future__ import annotations
 
@@ -36,8 +37,8 @@ container:
 
 @pytest.fixture
 def elsewhere() -> Iterator[Path]:
-    """A place that no container shows by itself, unlike /tmp."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="it's $HOME ") as place:
+    """A place that no container shows by itself, unlike /tmp and /var/tmp."""
+    with tempfile.TemporaryDirectory(dir="/srv", prefix="it's $HOME ") as place:
         yield Path(place)
 
 
