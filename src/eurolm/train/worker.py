@@ -20,7 +20,7 @@ from eurolm.train.apart import check_documents_apart
 from eurolm.train.attention import checkpoint_activations, choose_attention
 from eurolm.train.backend import start_backend
 from eurolm.train.before import Original, heldout_texts
-from eurolm.train.compilation import compile_layers
+from eurolm.train.compilation import compile_layers, uncompiled
 from eurolm.train.copier import Copier
 from eurolm.train.engine import Engine, start_engine
 from eurolm.train.inputs import RankSpec
@@ -68,7 +68,7 @@ def _run(spec: RankSpec, copier: Copier | None, stop: StopRequest) -> Verdict:
     engine = _start(spec, tokenizer, device, log)
     phases = PhaseChanges(spec.mixture.phases, spec.train.micro_batch_rows)
     (row,) = micro_batches(mixture, range(1), 1, engine.model.config.vocab_size)
-    probe = partial(probe_loss, engine, row)
+    probe = partial(uncompiled_loss, engine, row)
     state = TrainState() if spec.resume is None else resume(spec, engine, mixture, phases, probe, log)
     check_documents_apart(engine, row)
     saver = Saver(spec, engine, copier, probe, state, log)
@@ -80,6 +80,12 @@ def _run(spec: RankSpec, copier: Copier | None, stop: StopRequest) -> Verdict:
         message = f"stopped at step {step:,} of {mixture.total_steps:,} and saved. The same command resumes."
         return verdict_of(StoppedError(message))
     return Verdict(DONE)
+
+
+def uncompiled_loss(engine: Engine, row: Any) -> float:
+    """The probe row's loss, the same whether `train.compile` is set or not: a resume may change that."""
+    with uncompiled():
+        return probe_loss(engine, row)
 
 
 def _start(spec: RankSpec, tokenizer: LoadedTokenizer, device: torch.device, log: RunLog) -> Engine:
