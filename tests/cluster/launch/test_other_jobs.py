@@ -51,10 +51,10 @@ def test_a_stage_starts_again_before_its_time_limit_and_keeps_its_exit_code(
     # The work goes on until Slurm ends it; without a requeue, to its own end.
     assert script.poll() is None
     Path(f"{calls}.finish").touch()
-    assert script.wait(20) == 14 and calls.read_text().splitlines() == asked
+    assert script.wait(60) == 14 and calls.read_text().splitlines() == asked
 
 
-def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for a condition."""
     end = time.monotonic() + seconds
     while not true():

@@ -34,7 +34,7 @@ exit 1
 CRASHES = "#!/bin/bash\nexit 1\n"
 COPIES = """#!/bin/bash
 mkdir -p "$RUN/checkpoints/step-00000009.partial-ab"
-for _ in 1 2 3 4 5 6 7 8; do sleep 1; date >"$RUN/checkpoints/step-00000009.partial-ab/rank.safetensors"; done
+for _ in 1 2 3 4 5 6 7 8 9; do sleep 1; date >"$RUN/checkpoints/step-00000009.partial-ab/rank.safetensors"; done
 """
 HANGS = """#!/bin/bash
 trap 'echo "  File \\"loss.py\\", line 7 in backward" >>"$EUROLM_LOGS/rank-0.log"' USR2
@@ -79,7 +79,7 @@ class Job:
                        "HOME": os.environ["HOME"], "RUN": str(self.run_dir)}  # fmt: skip
         with self.log.open("ab") as log:
             script = ["bash", str(self.run_dir / "slurm" / "train.sbatch")]
-            ended = subprocess.run(script, env=environment, stdout=log, stderr=log, timeout=60, check=False)
+            ended = subprocess.run(script, env=environment, stdout=log, stderr=log, timeout=180, check=False)
         return ended.returncode, self.calls.read_text().splitlines()
 
 
@@ -110,7 +110,7 @@ def test_ranks_that_hang_say_where_and_the_job_ends_with_13(tmp_path: Path) -> N
 
 
 def test_a_checkpoint_on_its_way_to_a_slow_disk_is_no_silence(tmp_path: Path) -> None:
-    """Eight seconds of copying, where four of silence are a hang."""
-    job = Job(tmp_path, silent_s=4)
+    """Nine seconds of copying, where six of silence are a hang."""
+    job = Job(tmp_path, silent_s=6)
     assert job.run(COPIES)[0] == 14, "no verdict, as the stand-in writes none"
     assert "hangs" not in job.log.read_text()
