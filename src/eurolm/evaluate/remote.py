@@ -62,8 +62,9 @@ def evaluate_endpoint(
         settings=_settings(endpoint, config),
         notes=notes,
     )
+    value = write_results(place, results)
     tell(results, reporter)
-    return write_results(place, results)
+    return value
 
 
 def _score(endpoint: Endpoint, task: Asked, units: Units, hits: Hits, place: Path, reporter: Reporter) -> Any:

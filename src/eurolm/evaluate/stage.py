@@ -174,7 +174,6 @@ def _conclude(
         settings=_settings(request, how, subject),
         notes=notes(request, material, tasks, scored[2]),
     )
-    tell(results, reporter)
     value = write_results(request.place, results)
     write_json(
         request.place / MANIFEST,
@@ -189,6 +188,7 @@ def _conclude(
             "unit_seconds": units.seconds(),
         },
     )
+    tell(results, reporter)  # last: nobody may be listening any more, and then it raises
     return value
 
 
