@@ -45,6 +45,8 @@ def cut(batch: Batch, rank: int, world: int, micro: int) -> list[Batch]:
 
 
 def start(world: int, fp32: bool, name: str = "adamw", **train: Any) -> Any:
+    import torch
+
     from eurolm.model.build import build_model
     from eurolm.train.attention import checkpoint_activations
     from eurolm.train.engine import start_engine
@@ -64,7 +66,7 @@ def start(world: int, fp32: bool, name: str = "adamw", **train: Any) -> Any:
             "param_persistence_threshold",
         )
         settings["zero_optimization"] |= {f"stage3_{name}": 0 for name in never_kept}
-    model = build_model(ModelConfig(**SIZES), VOCABULARY, 0)
+    model = build_model(ModelConfig(**SIZES), VOCABULARY, 0, dtype=torch.float32 if fp32 else torch.bfloat16)
     checkpoint_activations(model, config.activation_checkpointing)
     engine = start_engine(model, config, settings, world)
     engine.set_learning_rates(1.0, {})
@@ -253,6 +255,27 @@ def test_stages_1_2_and_3_compute_the_same(context: Any, tmp_path: Path) -> None
     assert three == pytest.approx(one, rel=5e-4)
     assert zero == pytest.approx(one, rel=5e-3)
     assert one[0] == three[0] == zero[0]
+
+
+def moves_of_the_whole_model(rank: int, stage: int) -> int:
+    from torch import nn
+
+    from eurolm.train.loss import CausalLoss
+
+    moves = []
+
+    def to(self: Any, *where: Any, **how: Any) -> Any:
+        moves.append(where)
+        return nn.Module.to(self, *where, **how)
+
+    CausalLoss.to = to  # type: ignore[method-assign]
+    start(2, fp32=False, zero_stage=stage)
+    return len(moves)
+
+
+def test_zero_3_never_puts_the_whole_model_on_a_device(context: Any, tmp_path: Path) -> None:
+    one, three = (run_group(context, tmp_path / str(stage), 2, moves_of_the_whole_model, stage)[0] for stage in (1, 3))
+    assert one > 0 and three == 0
 
 
 def steps_with_late_gathers(rank: int, late: bool) -> dict[str, Any]:

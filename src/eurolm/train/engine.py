@@ -111,6 +111,9 @@ def start_engine(model: Any, train: TrainConfig, settings: dict[str, Any], world
     # initialize replaces the parameters in these groups by its own partitions, so they are counted first.
     sizes = [[parameter.numel() for parameter in group["params"]] for group in base.param_groups]
     groups = tuple(ParameterGroup(group["lr"], group.pop("part")) for group in base.param_groups)
+    if train.zero_stage == 3:
+        # Weight by weight: initialize would put the whole model on each device before it shares it out.
+        deepspeed.zero.Init(module=model, config_dict_or_path=settings)
     engine, *_ = deepspeed.initialize(
         model=CausalLoss(model), optimizer=base, config=settings, dist_init_required=False
     )
