@@ -78,7 +78,7 @@ def test_another_tokenizer_stands_beside(run_dir: Path, config: Config, tmp_path
             "compare_tokenizers": [run_dir / "tokenizer", tmp_path / "absent.model"],
         }
     )
-    log = words(log_of(run_dir, config.model_copy(update={"report": report})))
+    log = words(log_of(run_dir, config.model_copy(update={"report": report}), width=200))
     counts = [len(load(run_dir / "tokenizer").encode(sentence.text)) for sentence in sentences(run_dir, config)]
     assert len(counts) == 2
     for language, count in zip(("Latvian", "Estonian"), counts, strict=True):

@@ -96,8 +96,9 @@ def test_transformers_loads_it_and_agrees(both: Both, corpus: Path) -> None:
 
     reference = AutoTokenizer.from_pretrained(str(both.directory))
     texts = [text for text in corpus_texts(corpus).values() if "<|" not in text][:200]
-    ids = reference(texts)["input_ids"]
+    ids = reference(texts, add_special_tokens=False)["input_ids"]
     assert ids == both.loaded.encode_batch(texts)
+    assert reference(texts)["input_ids"] == [[0, *own] for own in ids]
     assert reference.batch_decode(ids) == texts
     assert (reference.eos_token_id, reference.pad_token_id, len(reference)) == (0, 1, 1200)
 

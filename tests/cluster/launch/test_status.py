@@ -22,6 +22,12 @@ NOW = datetime(2026, 11, 28, 12, 0)
 FACTS = {"time": "2026-11-27T08:00:00+00:00", "user": "anna", "cluster": "lumi-g", "config": "c.yaml", "overrides": []}
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest-xdist gives its processes 80 columns."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+
 def launch(run_dir: Path, names: list[str]) -> Launch:
     return Launch(run_dir, FACTS, {name: str(10 + number) for number, name in enumerate(names)}, False)
 
