@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,10 @@ REASON = why_not()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip this folder, with the reason, where no Slurm can be started; give whole runs time where cores are shared."""
+    """Skip this folder, with the reason, where no Slurm can be started, but fail where `.ci/run` promises one; give
+    whole runs time where cores are shared."""
+    if REASON is not None and os.environ.get("EUROLM_TEST_SLURM") == "required":
+        raise pytest.UsageError(f"tests/slurm must run here, and cannot: {REASON}")
     for item in items:
         if "tests/slurm" in str(item.path):
             item.add_marker(pytest.mark.timeout(600))
